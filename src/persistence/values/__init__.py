@@ -1,7 +1,30 @@
 """What a value is: EDN in Python, its text, its canonical bytes, its address and its columns."""
 
+from persistence.values.canonical import decode, decode_datom, encode, encode_datom
+from persistence.values.columns import (
+    INTERNED,
+    NUMERIC,
+    Kind,
+    Payload,
+    columns,
+    float_from_order,
+    float_order,
+    from_columns,
+    interned_id,
+    to_columns,
+)
+from persistence.values.digest import (
+    CONTEXTS,
+    ObjectKind,
+    datom_id,
+    digest,
+    same_digest,
+    value_id,
+)
 from persistence.values.edn import read, read_all
 from persistence.values.limits import LIMITS, Limits
+from persistence.values.order import compare, from_sort_key, sort_key
+from persistence.values.printer import write
 from persistence.values.types import (
     EPOCH,
     FOREVER,
@@ -19,3 +42,49 @@ from persistence.values.types import (
     keyword,
     micros,
 )
+
+__all__ = [
+    "CONTEXTS",
+    "EPOCH",
+    "FOREVER",
+    "INTERNED",
+    "LIMITS",
+    "NUMERIC",
+    "Char",
+    "Keyword",
+    "Kind",
+    "Limits",
+    "List",
+    "Map",
+    "ObjectKind",
+    "Payload",
+    "Set",
+    "Symbol",
+    "Tagged",
+    "Value",
+    "columns",
+    "compare",
+    "datom_id",
+    "decode",
+    "decode_datom",
+    "digest",
+    "encode",
+    "encode_datom",
+    "float_from_order",
+    "float_order",
+    "freeze",
+    "from_columns",
+    "from_micros",
+    "from_sort_key",
+    "identity",
+    "interned_id",
+    "keyword",
+    "micros",
+    "read",
+    "read_all",
+    "same_digest",
+    "sort_key",
+    "to_columns",
+    "value_id",
+    "write",
+]

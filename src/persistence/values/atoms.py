@@ -177,7 +177,9 @@ def instant(value: Any) -> dt.datetime:
     if len(fraction) > 6:
         raise ValueRefused(f"#inst {value!r} is finer than a microsecond")
     try:
-        local = dt.datetime(*map(int, fields), int(fraction.ljust(6, "0")), tzinfo=dt.UTC)
+        year, month, day, hour, minute, second = map(int, fields)
+        microsecond = int(fraction.ljust(6, "0"))
+        local = dt.datetime(year, month, day, hour, minute, second, microsecond, dt.UTC)
         if sign is None:
             return local
         if int(hours) > 23 or int(minutes) > 59:

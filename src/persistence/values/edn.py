@@ -59,6 +59,7 @@ def read(
     *readers* maps a tag to a function from the tagged value to what shall stand for it; *default*
     is called with tag and value where no reader is found (pass `Tagged` to keep them as they are).
 
+    >>> from persistence.values import Keyword, Tagged
     >>> read('{:name "Ada", :born #inst "1815-12-10T00:00:00Z"}')[Keyword("name")]
     'Ada'
     >>> read("#money 3M", default=Tagged)
@@ -72,7 +73,7 @@ def read(
         EdnError: anything but exactly one form of valid EDN; carries line and column.
     """
     forms = _forms(text, readers, default, limits)
-    for value, start in forms:
+    for value, _ in forms:
         for _, extra in forms:
             _fail(text, extra, "one form is expected, here begins a second")
         return value
@@ -104,7 +105,7 @@ def _forms(
     limits: Limits,
     position: int = 0,
 ) -> Iterator[tuple[Value, int]]:
-    """Yields (value, where it begins). The hot loop: one turn per token, no calls on common ones."""
+    """Yields (value, where it begins). The hot loop: one turn per token, few calls."""
     if type(text) is not str:
         raise TypeError(f"EDN is read from str, not from {type(text).__name__}")
     if not text.isascii() and (bad := _SURROGATE.search(text)) is not None:

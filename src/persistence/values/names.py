@@ -2,7 +2,7 @@
 
 Keywords and symbols are interned, so that comparing two of them is comparing two addresses and
 looking one up in a dict costs as little as looking up an int. The tables hold them weakly: names
-read from untrusted text go away with the text.
+read from untrusted text do not pile up.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 from persistence.errors import ValueRefused
 
@@ -20,6 +20,7 @@ _PART = rf"(?:(?:[^\W\d]|[*!?$%&=<>]){_REST}|[+\-.](?:(?:[^\W\d]|[.*+!\-?$%&=<>:
 _is_name = re.compile(rf"{_PART}(?:/{_PART})?+\Z").match
 
 _LOCK = threading.Lock()
+_RECENT = 1 << 14  # names held strongly, so that common ones cost one lookup; emptied when full
 _set = object.__setattr__
 
 
@@ -59,14 +60,17 @@ class _Name:
         return type(self), (self.name,)
 
 
-def _intern(table: weakref.WeakValueDictionary[str, Any], cls: type[_Name], text: str) -> Any:
+def _intern(cls: Any, spelled: str, text: str) -> Any:
     with _LOCK:
-        found = table.get(text)
+        found = cls._table.get(text)
         if found is None:
             found = object.__new__(cls)
             _set(found, "name", text)
             _set(found, "_bytes", None)
-            table[text] = found
+            cls._table[text] = found
+        if len(cls._recent) >= _RECENT:
+            cls._recent.clear()
+        cls._recent[spelled] = found
         return found
 
 
@@ -84,22 +88,24 @@ class Keyword(_Name):
     """
 
     __slots__ = ()
-    _table: weakref.WeakValueDictionary[str, Keyword] = weakref.WeakValueDictionary()
+    _table: ClassVar[weakref.WeakValueDictionary[str, Keyword]] = weakref.WeakValueDictionary()
+    _recent: ClassVar[dict[str, Keyword]] = {}
 
     def __new__(cls, name: str) -> Keyword:
+        try:
+            return cls._recent[name]
+        except (KeyError, TypeError):
+            pass
         if type(name) is not str:
             raise ValueRefused(f"a keyword is made from text, not from {type(name).__name__}")
         text = name[1:] if name[:1] == ":" else name
-        found = cls._table.get(text)
-        if found is not None:
-            return found
         if not _is_name(text):
             raise ValueRefused(
                 f"{name!r} is no EDN keyword",
                 hint="a keyword is name or namespace/name, and neither part begins with a digit",
                 value=name,
             )
-        return _intern(cls._table, cls, text)  # type: ignore[no-any-return]
+        return _intern(cls, name, text)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         return ":" + self.name
@@ -120,17 +126,19 @@ class Symbol(_Name):
     """
 
     __slots__ = ()
-    _table: weakref.WeakValueDictionary[str, Symbol] = weakref.WeakValueDictionary()
+    _table: ClassVar[weakref.WeakValueDictionary[str, Symbol]] = weakref.WeakValueDictionary()
+    _recent: ClassVar[dict[str, Symbol]] = {}
 
     def __new__(cls, name: str) -> Symbol:
+        try:
+            return cls._recent[name]
+        except (KeyError, TypeError):
+            pass
         if type(name) is not str:
             raise ValueRefused(f"a symbol is made from text, not from {type(name).__name__}")
-        found = cls._table.get(name)
-        if found is not None:
-            return found
         if name in ("nil", "true", "false") or not (name == "/" or _is_name(name)):
             raise ValueRefused(f"{name!r} is no EDN symbol", value=name)
-        return _intern(cls._table, cls, name)  # type: ignore[no-any-return]
+        return _intern(cls, name, name)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         return self.name
@@ -196,4 +204,4 @@ def keyword(x: Keyword | str) -> Keyword:
     Raises:
         ValueRefused: *x* is neither a keyword nor the text of one.
     """
-    return x if type(x) is Keyword else Keyword(x)  # type: ignore[arg-type]
+    return x if isinstance(x, Keyword) else Keyword(x)

@@ -20,6 +20,14 @@ from persistence.values.names import Char, Keyword, Symbol
 
 TOO_LARGE = 10**LIMITS.number_digits  # the first int past the limit of digits
 
+
+class Refused(Exception):
+    """Raised where something cannot be kept and the path to it is not known."""
+
+
+# What an encoder may fail with; `refusal` finds and words the reason.
+FAILURES = (Refused, KeyError, UnicodeEncodeError, ValueRefused)
+
 _LEAVES = frozenset((type(None), bool, Char, Keyword, Symbol, uuid.UUID, bytes, float))
 
 # How each container shows what it holds; types.py adds its own.

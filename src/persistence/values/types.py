@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, final
 from persistence.errors import InputError, ValueRefused
 from persistence.values.limits import LIMITS
 from persistence.values.names import Char, Keyword, Symbol, keyword
-from persistence.values.refuse import CHILDREN, refusal
+from persistence.values.refuse import CHILDREN, FAILURES, Refused, refusal
 
 __all__ = [
     "EPOCH",
@@ -129,9 +129,7 @@ class Map(Mapping[Value, Value]):
     _keys: dict[Hashable, Value] | None
     _values: dict[Hashable, Value]
 
-    def __init__(
-        self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /
-    ) -> None:
+    def __init__(self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /) -> None:
         pairs = entries.items() if isinstance(entries, Mapping) else entries
         keys: dict[Hashable, Value] = {}
         values: dict[Hashable, Value] = {}
@@ -306,7 +304,7 @@ class Tagged:
     value: Value
 
     def __init__(self, tag: Symbol | str, value: Any) -> None:
-        symbol = tag if type(tag) is Symbol else Symbol(tag)  # type: ignore[arg-type]
+        symbol = tag if isinstance(tag, Symbol) else Symbol(tag)
         if not symbol.name[0].isalpha():
             raise ValueRefused(f"the tag #{symbol} does not begin with a letter", tag=symbol)
         if symbol.name in ("inst", "uuid", "bytes"):
@@ -347,7 +345,7 @@ CHILDREN.update(
     }
 )
 
-# Types whose values are equal in Python exactly when they are the same value, also among each other.
+# Types whose values Python finds equal exactly when they are the same value, also across them.
 _SIMPLE = frozenset((str, Keyword, Symbol, int, uuid.UUID, bytes, Char, type(None)))
 
 
@@ -389,7 +387,7 @@ def identity(value: Any) -> Hashable:
         return value  # type: ignore[no-any-return]
     try:
         return _identity(value, 0)
-    except _REFUSED:
+    except FAILURES:
         raise refusal(value) from None
 
 
@@ -402,7 +400,7 @@ def _identity(value: Any, depth: int) -> Hashable:
     if kind in _ATOMS:
         return _ATOMS[kind](value)
     if depth >= LIMITS.nesting:
-        raise _TooDeep
+        raise Refused
     depth += 1
     parts: list[Hashable] = []
     if kind is tuple or kind is list or kind is List:
@@ -423,18 +421,7 @@ def _identity(value: Any, depth: int) -> Hashable:
         return _identity(Map(value), depth)
     if kind is set or kind is frozenset:
         return _identity(Set(value), depth)
-    raise _Unknown
-
-
-class _TooDeep(Exception):
-    """A value nests past the limit; refusal() words it."""
-
-
-class _Unknown(Exception):
-    """A type that is no EDN; refusal() words it."""
-
-
-_REFUSED = (_TooDeep, _Unknown, ValueRefused)
+    raise Refused
 
 
 def _decimal_identity(value: Decimal) -> Hashable:
@@ -471,7 +458,7 @@ def freeze(value: Any) -> Value:
         return value
     try:
         return _freeze(value, 0)
-    except _REFUSED:
+    except FAILURES:
         raise refusal(value) from None
 
 
@@ -482,7 +469,7 @@ def _freeze(value: Any, depth: int) -> Value:
     if kind in _ATOMS:
         return value.numerator if kind is Fraction and value.denominator == 1 else value
     if depth >= LIMITS.nesting:
-        raise _TooDeep
+        raise Refused
     depth += 1
     if kind is tuple or kind is list or kind is List or kind is set or kind is frozenset:
         items = []
@@ -498,7 +485,7 @@ def _freeze(value: Any, depth: int) -> Value:
         for key, item in value.items():
             pairs.append((_freeze(key, depth), _freeze(item, depth)))
         return Map(pairs)
-    raise _Unknown
+    raise Refused
 
 
 _FROZEN = _SIMPLE | {bool, Map, Set, Tagged}
