@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
+CONSTRAINTS = ROOT / "constraints.txt"
 STAMP = VENV / "persistence-set-up.json"
 OLDEST = (3, 11)
 WORKERS = "2"  # the suite starts servers and processes of its own; more workers gain little
@@ -29,7 +31,11 @@ CHECKS = {
     "ruff check": ["-m", "ruff", "check"],
     "ruff format": ["-m", "ruff", "format", "--check"],
     "mypy": ["-m", "mypy", "--strict", "src"],
-    "lint-imports": ["-c", "from importlinter.cli import lint_imports_command as c; c()"],
+    "lint-imports": [
+        "-c",
+        "from importlinter.cli import lint_imports_command as c; c()",
+        "--no-logo",
+    ],
 }
 
 
@@ -71,7 +77,7 @@ def make_venv(venv: Path) -> None:
         )
 
 
-def install(venv: Path, extras: set[str], *, constrained: bool = True) -> None:
+def install(venv: Path, extras: set[str], *, constraints: Path | None) -> None:
     """Installs the project, editable, with *extras*; quiet unless it fails."""
     names = f"[{','.join(sorted(extras))}]" if extras else ""
     say(f"installing persistence-substrate{names} (a minute or two the first time)")
@@ -81,7 +87,7 @@ def install(venv: Path, extras: set[str], *, constrained: bool = True) -> None:
             *(bin_of(venv, "python"), "-m", "pip", "install", "--quiet"),
             *("--disable-pip-version-check", "--no-input", "--progress-bar", "off"),
             *("--editable", f".{names}"),
-            *(("--constraint", "constraints.txt") if constrained else ()),
+            *(("--constraint", constraints) if constraints else ()),
         ],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
@@ -99,8 +105,8 @@ def install(venv: Path, extras: set[str], *, constrained: bool = True) -> None:
 def fingerprint() -> str:
     """What an installation depends on: the two files, the interpreter and the place."""
     digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
-    for name in ("pyproject.toml", "constraints.txt"):
-        digest.update((ROOT / name).read_bytes())
+    for path in (ROOT / "pyproject.toml", CONSTRAINTS):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -116,7 +122,7 @@ def set_up(*extras: str) -> Path:
     if held is None or not held.issuperset(extras):
         wanted = (held or set()).union(extras)
         STAMP.unlink(missing_ok=True)
-        install(VENV, wanted)
+        install(VENV, wanted, constraints=CONSTRAINTS)
         STAMP.write_text(json.dumps({"fingerprint": now, "extras": sorted(wanted)}))
     return bin_of(VENV, "python")
 
@@ -174,7 +180,7 @@ def lock(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         venv = Path(scratch) / "venv"
         make_venv(venv)
-        install(venv, {"dev", "bench"}, constrained=False)
+        install(venv, {"dev", "bench"}, constraints=None)
         frozen = subprocess.run(
             [bin_of(venv, "python"), "-m", "pip", "freeze", "--exclude-editable"],
             stdout=subprocess.PIPE,
@@ -185,9 +191,27 @@ def lock(arguments: list[str]) -> int:
         "# The versions the project was tried with; run.py installs these.\n"
         "# Written by: python3 run.py lock\n"
     )
-    (ROOT / "constraints.txt").write_text(header + frozen)
+    CONSTRAINTS.write_text(header + frozen)
     say(f"constraints.txt: {len(frozen.splitlines())} versions; now run the tests")
     return 0
+
+
+def lowest(arguments: list[str]) -> int:
+    """Runs the tests with the oldest versions that the ranges for users allow."""
+    import tomllib  # noqa: PLC0415  an older Python must get as far as being told so
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for_users = [*project["dependencies"], *extras["postgres"], *extras["pandas"]]
+    with tempfile.TemporaryDirectory() as scratch:
+        bounds = Path(scratch) / "lowest.txt"
+        bounds.write_text(
+            "\n".join(re.sub(r"\[.*\]", "", line) for line in for_users).replace(">=", "==")
+        )
+        venv = Path(scratch) / "venv"
+        make_venv(venv)
+        install(venv, {"dev"}, constraints=bounds)
+        return call(bin_of(venv, "python"), "-m", "pytest", "-n", WORKERS, *arguments)
 
 
 COMMANDS = {
@@ -196,6 +220,7 @@ COMMANDS = {
     "check": (check, "only the static checks: ruff, mypy, import-linter"),
     "docs": (docs, "build the documentation into docs/_build"),
     "bench": (bench, "measure, and write bench/results.md; arguments go to bench"),
+    "lowest": (lowest, "the test suite with the oldest versions that the ranges allow"),
     "lock": (lock, "write constraints.txt anew"),
 }
 
