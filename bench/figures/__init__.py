@@ -1,0 +1,32 @@
+"""The figures, a file per subject; `SECTIONS` lists them in the order of the results."""
+
+from __future__ import annotations
+
+from bench.figures import (
+    aggregate,
+    bulk,
+    commits,
+    edn,
+    imports,
+    past,
+    points,
+    postgres,
+    pull,
+    queries,
+    rules,
+)
+from bench.lab import Section
+
+SECTIONS: tuple[Section, ...] = (
+    queries.SECTION,
+    rules.SECTION,
+    pull.SECTION,
+    past.SECTION,
+    points.SECTION,
+    aggregate.SECTION,
+    commits.SECTION,
+    bulk.SECTION,
+    imports.SECTION,
+    edn.SECTION,
+    postgres.SECTION,
+)

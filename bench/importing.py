@@ -1,0 +1,83 @@
+"""The streaming import in a process of its own, so that its memory can be read.
+
+`python -m bench.importing ours|floor JSONL STORE WINDOW` prints one JSON line per WINDOW datoms:
+seconds spent on that window and the memory of its own after it, in bytes; and at the end the
+number of facts that the store holds and the size of its file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bench.floors.sqlite import SqliteFloor
+from bench.workload import ATTRIBUTES
+
+BATCH = 2_000  # objects per commit of the floor
+
+
+def resident() -> int:
+    """Resident memory that is this process's own, in bytes: mapped pages of the file are not."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("the kernel does not tell RssAnon")
+
+
+def floor(source: Path, store: Path, tick: Callable[[int], None]) -> tuple[int, int]:
+    """Read, parse and insert in batches, each one transaction under FULL."""
+    target = SqliteFloor(store)
+    batch: list[tuple[int, str, Any]] = []
+    with source.open() as lines:
+        for count, line in enumerate(lines, start=1):
+            row = json.loads(line)
+            e = row["person/id"]
+            batch += [(e, name, row[f"person/{name}"]) for name in ATTRIBUTES]
+            if count % BATCH == 0:
+                target.insert(batch)
+                tick(len(batch))
+                batch = []
+    if batch:
+        target.insert(batch)
+        tick(len(batch))
+    outcome = target.count(*ATTRIBUTES), target.size()
+    target.close()
+    return outcome
+
+
+def ours(source: Path, store: Path, tick: Callable[[int], None]) -> tuple[int, int]:
+    from bench.ours import import_file  # noqa: PLC0415  # the floor runs without the library
+
+    return import_file(source, store, tick)
+
+
+def main(who: str, source: str, store: str, window: str) -> None:
+    """Run one import and print its readings."""
+    for reading in _readings({"ours": ours, "floor": floor}[who], source, store, int(window)):
+        print(json.dumps(reading), flush=True)
+
+
+def _readings(run: Any, source: str, store: str, window: int) -> Iterator[dict[str, float]]:
+    readings: list[dict[str, float]] = []
+    seen, since = 0, perf_counter()
+
+    def tick(datoms: int) -> None:
+        nonlocal seen, since
+        seen += datoms
+        if seen >= window * (len(readings) + 1):
+            now = perf_counter()
+            done = seen - sum(int(r["datoms"]) for r in readings)
+            readings.append({"datoms": done, "seconds": now - since, "resident": resident()})
+            since = now
+
+    facts, size = run(Path(source), Path(store), tick)
+    yield from readings
+    yield {"facts": facts, "size": size}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,40 @@
+"""How much of everything is measured: the issue's sizes, and small ones for a smoke test."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Scale:
+    """Sizes of the workload and numbers of samples."""
+
+    people: int = 20_000
+    rounds: int = 9  # samples of a figure in milliseconds
+    slow_rounds: int = 5  # samples of a figure in seconds; a median of at least 5
+    raises: int = 4  # revisions of every salary before the past is asked
+    points: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    reads: int = 200  # entities read per point-read sample
+    priced: int = 10_000  # entities of the aggregate
+    versions: int = 100
+    durable: int = 50  # one-datom transactions per sample, FULL
+    relaxed: int = 400  # one-datom transactions per sample, NORMAL
+    imported: int = 1_000_000
+    window: int = 100_000  # datoms per rate reading of the import
+    edn_people: int = 1_000
+
+
+FULL = Scale()
+QUICK = Scale(
+    people=2_000,
+    rounds=5,
+    points=(1_000, 10_000),
+    reads=50,
+    priced=500,
+    versions=20,
+    durable=10,
+    relaxed=50,
+    imported=50_000,
+    window=10_000,
+    edn_people=100,
+)
