@@ -1,0 +1,1 @@
+"""The audit log: what is hashed, chained and proved."""

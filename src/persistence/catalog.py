@@ -1,0 +1,140 @@
+"""What a connection knows of attributes and schema, kept in step with the log.
+
+Attributes only ever come on, and schema changes rarely, so both are kept in memory and brought
+up to date when the head has moved: by this process at commit, by another one when it is seen.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping
+
+import attrs
+
+from persistence.datoms import FOREVER, Schema
+from persistence.datoms import bootstrap as boot
+from persistence.datoms.evolution import build
+from persistence.store import Head, Snapshot, Store
+from persistence.values import INTERNED, Keyword, decode, from_columns, interned_id
+
+_BY_NUMBER = {number: ident for ident, number in boot.BUILT_IN_IDS.items()}
+
+
+@attrs.frozen(eq=False)
+class State:
+    """The attributes at one head; replaced as a whole, never changed."""
+
+    t: int
+    numbers: Mapping[Keyword, int]
+    idents: Mapping[int, Keyword]
+    flags: Mapping[int, int]
+    schema: Schema
+    changes: tuple[int, ...] = ()  # the t at which the schema changed, ascending
+
+
+def _initial() -> State:
+    numbers = {ident: number for ident, number in boot.BUILT_IN_IDS.items() if number}
+    return State(0, numbers, dict(_BY_NUMBER), {}, build((), numbers))  # type: ignore[arg-type]
+
+
+class Catalog:
+    """Attributes, their flags, and the schema as of any t."""
+
+    def __init__(self) -> None:
+        self.state = _initial()
+        self._lock = threading.Lock()
+        self._schemas: dict[int, Schema] = {}
+
+    def refresh(self, snapshot: Snapshot, head: Head) -> State:
+        """The state at *head*, read anew when another process has moved it."""
+        state = self.state
+        if state.t >= head.t:
+            return state
+        with self._lock:
+            if self.state.t >= head.t:
+                return self.state
+            rows = snapshot.attributes()
+            numbers = {**_initial().numbers, **{Keyword(ident): n for n, ident, _ in rows}}
+            flags = {number: flag for number, _, flag in rows if flag}
+            changed = snapshot.changes_of(boot.SCHEMA_IDS, self.state.t)
+            schema = self.state.schema
+            if changed or len(numbers) != len(self.state.numbers):
+                schema = read_schema(snapshot, numbers, None)
+            self.state = State(
+                head.t,
+                numbers,
+                {number: ident for ident, number in numbers.items()},
+                flags,
+                schema,
+                (*self.state.changes, *(t for t in changed if t > self.state.t)),
+            )
+            return self.state
+
+    def advance(
+        self,
+        t: int,
+        numbers: Mapping[Keyword, int],
+        flags: Mapping[int, int],
+        schema: Schema,
+        *,
+        changed: bool,
+    ) -> None:
+        """Takes in a commit of this process, which must be the next one."""
+        with self._lock:
+            state = self.state
+            if state.t >= t:
+                return
+            if numbers:
+                state = attrs.evolve(
+                    state,
+                    numbers={**state.numbers, **numbers},
+                    idents={**state.idents, **{n: ident for ident, n in numbers.items()}},
+                )
+            merged = {n: state.flags.get(n, 0) | flag for n, flag in flags.items()}
+            if any(state.flags.get(n, 0) != flag for n, flag in merged.items()):
+                state = attrs.evolve(state, flags={**state.flags, **merged})
+            if changed:
+                self._schemas.clear()  # they carry the indexes of the schema before
+            changes = (*state.changes, t) if changed else state.changes
+            self.state = attrs.evolve(state, t=t, schema=schema, changes=changes)
+
+    def schema_at(self, t: int, store: Store) -> Schema:
+        """The schema as of *t*. Read once for each change of the schema, then remembered."""
+        state = self.state
+        if not state.changes or t >= state.changes[-1]:
+            return state.schema
+        index = bisect_right(state.changes, t)
+        since = state.changes[index - 1] if index else 0
+        known = self._schemas.get(since)
+        if known is None:
+            with store.snapshot() as snapshot:
+                known = read_schema(snapshot, state.numbers, since)
+            known = _placed(known, state.schema)
+            self._schemas[since] = known
+        return known
+
+
+def read_schema(snapshot: Snapshot, numbers: Mapping[Keyword, int], t: int | None) -> Schema:
+    """The schema that the facts known at *t* (now, when None) declare."""
+    rows = [row for row in snapshot.live_attributes(0, boot.SCHEMA_IDS, t) if row[5] == FOREVER]
+    rows.sort(key=lambda row: row[4])
+    blobs = snapshot.blobs([interned_id(str(row[3])) for row in rows if row[2] >= INTERNED])
+    facts = [
+        (
+            e,
+            _BY_NUMBER[a],
+            decode(blobs[interned_id(str(p))]) if k >= INTERNED else from_columns(k, p),
+        )
+        for e, a, k, p, *_ in rows
+    ]
+    return build(facts, numbers)
+
+
+def _placed(old: Schema, now: Schema) -> Schema:
+    """*old* with today's indexes, because an index exists now or not, whatever the basis."""
+    attributes = {
+        ident: attrs.evolve(attribute, indexed=now[ident].indexed)
+        for ident, attribute in old.attributes.items()
+    }
+    return Schema(attributes, old.idents, old.specs)

@@ -1,0 +1,422 @@
+"""The only writer: prepares, appends, commits and publishes; and the source that reads.
+
+Threads that transact at the same time share one commit: whoever gets the write lock first
+carries out every request that waits, each in a savepoint of its own, and commits them together,
+so that many threads pay for one fsync.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import date
+from typing import Any, Final
+
+import attrs
+
+from persistence.audit.record import Header, datoms_root, entry, leaf_hash, metadata_digest
+from persistence.catalog import Catalog, State
+from persistence.clock import Clock, SystemClock
+from persistence.datoms import InstantLike, Live, Schema, instant
+from persistence.datoms import bootstrap as boot
+from persistence.datoms.view import View
+from persistence.db import Db, Report
+from persistence.errors import StoreBusy, StoreClosed, UnknownBasis
+from persistence.ids import is_tx_entity, tx_position
+from persistence.query import FunctionRegistry
+from persistence.store import Batch, Head, Session, Snapshot, Store, TxRow
+from persistence.store.protocol import Dialect, Payload
+from persistence.transact import Prepared, ensure_entities, laid_over, prepare, speculate
+from persistence.values import INTERNED, Keyword, decode, from_columns, interned_id
+
+_LOG = logging.getLogger("persistence")
+_RETRIES: Final = 10  # a store that is still contended after so many tries is overloaded
+_TX_ID_BYTES: Final = 32
+
+Listener = Callable[[Report], None]
+
+
+@attrs.define(eq=False)
+class _Request:
+    """One call of `transact` that waits for its commit."""
+
+    forms: Any
+    options: Mapping[str, Any]
+    author: str | None
+    prepared: Prepared | None = None
+    tx: TxRow | None = None
+    error: BaseException | None = None
+    done: bool = False
+
+
+@attrs.frozen(eq=False)
+class WriterBase:
+    """What the transactor prepares against: the head of its own session."""
+
+    session: Session
+    state: State
+    head: Head
+    functions: Mapping[Keyword, Callable[..., Any]]
+    value: Callable[[], Db]
+
+    @property
+    def schema(self) -> Schema:
+        return self.state.schema
+
+    @property
+    def numbers(self) -> Mapping[Keyword, int]:
+        return self.state.numbers
+
+    @property
+    def basis(self) -> int:
+        return self.head.t
+
+    @property
+    def next_e(self) -> int:
+        return self.head.next_e
+
+    def live(self, pairs: Iterable[tuple[int, int]]) -> list[Live]:
+        return self.session.live(0, pairs)
+
+    def live_entities(self, entities: Iterable[int]) -> list[Live]:
+        return self.session.live_entities(0, entities)
+
+    def live_values(self, keys: Iterable[tuple[int, int, Payload]]) -> list[Live]:
+        return self.session.live_values(0, keys)
+
+    def live_attributes(self, attributes: Iterable[int]) -> list[Live]:
+        return self.session.live_attributes(0, attributes)
+
+    def blobs(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
+        return self.session.blobs(ids)
+
+
+class Connection:
+    """One store with its catalog, its clock, its functions and its listeners."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock | None = None,
+        functions: FunctionRegistry | None = None,
+        transaction_functions: Mapping[Keyword, Callable[..., Any]] | None = None,
+    ) -> None:
+        self.store = store
+        self.clock: Clock = clock or SystemClock()
+        self.functions = functions or FunctionRegistry()
+        self.transaction_functions = dict(transaction_functions or {})
+        self.catalog = Catalog()
+        self._waiting: deque[_Request] = deque()
+        self._write = threading.Lock()
+        self._reports: deque[Report] = deque()
+        self._publish = threading.RLock()
+        self._listeners: list[Listener] = []
+        self._closed = False
+        with self.store.snapshot() as snapshot:
+            self.catalog.refresh(snapshot, snapshot.head())
+
+    # ----------------------------------------------------------------- reading
+
+    def db(self) -> Db:
+        """The current database value."""
+        with self.store.snapshot() as snapshot:
+            head = snapshot.head()
+            if head.t != self.catalog.state.t:
+                self.catalog.refresh(snapshot, head)
+        return self._value(head.t, head.time)
+
+    def _value(self, t: int, time: int) -> Db:
+        return Db(self, View(basis=t, instant=max(self.clock.now(), time)))
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.store.dialect
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        return self.store.snapshot()
+
+    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
+        return self.store.interrupt_after(seconds)
+
+    def attribute_id(self, ident: Keyword) -> int | None:
+        return self.catalog.state.numbers.get(ident)
+
+    def ident(self, number: int) -> Keyword:
+        return self.catalog.state.idents[number]
+
+    def flags(self, number: int) -> int:
+        return self.catalog.state.flags.get(number, 0)
+
+    def schema_at(self, t: int) -> Schema:
+        return self.catalog.schema_at(t, self.store)
+
+    def resolve_basis(self, x: int | bytes | InstantLike) -> int:
+        """The t that *x* names.
+
+        Raises:
+            UnknownBasis: the log holds no such t, transaction or instant.
+        """
+        with self.store.snapshot() as snapshot:
+            return resolve_basis(snapshot, self.dialect, x)
+
+    def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
+        """The values of stored (k, payload) pairs, interned ones in one statement."""
+        keys = list(keys)
+        long = {interned_id(str(p)) for k, p in keys if k >= INTERNED}
+        blobs: dict[bytes, bytes] = {}
+        if long:
+            with self.store.snapshot() as snapshot:
+                blobs = snapshot.blobs(long)
+        return [
+            decode(blobs[interned_id(str(p))]) if k >= INTERNED else from_columns(k, p)
+            for k, p in keys
+        ]
+
+    def speculate(self, db: Db, forms: Any, options: Mapping[str, Any]) -> Report:
+        """The report of transacting *forms* on top of *db*; nothing is written."""
+        return speculate(
+            db,
+            forms,
+            options,
+            now=self.clock.now(),
+            functions=self.transaction_functions,
+            numbers=self.catalog.state.numbers,
+        )
+
+    # ----------------------------------------------------------------- writing
+
+    def transact(
+        self,
+        forms: Any,
+        *,
+        valid_from: InstantLike | None = None,
+        valid_to: InstantLike | None = None,
+        meta: Mapping[Any, Any] | None = None,
+        author: str | None = None,
+    ) -> Report:
+        """Commits *forms* as one transaction, durably, and tells what it did.
+
+        Raises:
+            TransactionError, SchemaError, IntervalError, LimitExceeded: nothing was written.
+            StoreError: the store failed; unless it says otherwise, nothing was written.
+        """
+        if not isinstance(forms, str | Mapping | list | tuple):
+            forms = list(forms)  # an iterator is read once, a commit may be tried again
+        options = {"valid_from": valid_from, "valid_to": valid_to, "meta": meta}
+        request = _Request(forms, options, author)
+        self._waiting.append(request)
+        with self._write:
+            if not request.done:
+                self._commit([self._waiting.popleft() for _ in range(len(self._waiting))])
+        if request.error is not None:
+            raise request.error
+        self._deliver()
+        assert request.prepared is not None
+        return self._report(request)
+
+    def _commit(self, requests: list[_Request]) -> None:
+        """Carries out *requests* in one commit; each learns its own outcome."""
+        for attempt in range(_RETRIES):
+            try:
+                self._session(requests)
+                break
+            except StoreBusy as error:
+                if attempt == _RETRIES - 1:
+                    self._fail(requests, error)
+            except BaseException as error:
+                self._fail(requests, error)
+                if not isinstance(error, Exception):
+                    raise
+                break
+        for request in requests:
+            request.done = True
+
+    @staticmethod
+    def _fail(requests: list[_Request], error: BaseException) -> None:
+        for request in requests:
+            if request.error is None:
+                request.error = error
+
+    def _session(self, requests: list[_Request]) -> None:
+        if self._closed:
+            raise StoreClosed("the store is closed", hint="open it again")
+        alone = len(requests) == 1
+        done: list[_Request] = []
+        for request in requests:
+            request.error = None
+        with self.store.session() as session:
+            head = session.head()
+            state = self.catalog.refresh(session, head)
+            for request in requests:
+                try:
+                    with nullcontext() if alone else session.savepoint():
+                        head, state = self._append(session, head, state, request)
+                    done.append(request)
+                except Exception as error:
+                    request.error = error
+                    if alone:
+                        raise
+        for request in done:
+            prepared = request.prepared
+            assert prepared is not None
+            self.catalog.advance(
+                prepared.t,
+                prepared.numbers,
+                prepared.flags,
+                prepared.schema,
+                changed=any(a in boot.SCHEMA_IDS for _, a, *_ in prepared.changes),
+            )
+            if self._listeners:
+                self._reports.append(self._report(request))
+
+    def _append(
+        self, session: Session, head: Head, state: State, request: _Request
+    ) -> tuple[Head, State]:
+        """Prepares one request on top of *head* and appends it; gives the head after it."""
+        time = max(self.clock.now(), head.time)
+        base = WriterBase(
+            session,
+            state,
+            head,
+            self.transaction_functions,
+            lambda: self._value(head.t, head.time),
+        )
+        prepared = prepare(base, request.forms, time=time, **request.options)
+        if prepared.ensured:
+            after = laid_over(self._value(head.t, head.time), prepared)
+            ensure_entities(after, prepared, self.transaction_functions)
+        header = Header(
+            parent=head.id,
+            datoms_root=datoms_root(prepared.encoded()),
+            datoms=len(prepared.changes),
+            branch=0,
+            time=time,
+            author=request.author,
+            metadata=metadata_digest(dict(prepared.meta)),
+        )
+        tx_id, data = entry(header, head.leaf)
+        leaf = leaf_hash(data)
+        request.tx = TxRow(prepared.t, 0, head.t, tx_id, time, prepared.next_e, data, leaf)
+        request.prepared = prepared
+        session.append(_batch(request.tx, prepared, state))
+        after = Head(prepared.t, tx_id, time, leaf, prepared.next_e)
+        if prepared.numbers or prepared.schema is not state.schema:
+            state = attrs.evolve(
+                state,
+                numbers={**state.numbers, **prepared.numbers},
+                idents={**state.idents, **{n: i for i, n in prepared.numbers.items()}},
+                schema=prepared.schema,
+            )
+        return after, state
+
+    # -------------------------------------------------------------- publishing
+
+    def _report(self, request: _Request) -> Report:
+        prepared, tx = request.prepared, request.tx
+        assert prepared is not None and tx is not None
+        return Report(
+            db_before=self._value(tx.parent, 0),
+            db_after=self._value(tx.t, tx.time),
+            tempids=prepared.tempids,
+            t=tx.t,
+            time=tx.time,
+            id=tx.id,
+            meta=prepared.meta,
+            data=prepared.datoms,
+        )
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Calls *listener* with every report that this connection commits, in order of t.
+
+        Gives a function that ends it. A listener that raises is logged and stays.
+        """
+        self._listeners.append(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
+
+    def _deliver(self) -> None:
+        while self._reports:
+            with self._publish:
+                try:
+                    report = self._reports.popleft()
+                except IndexError:  # another thread has delivered it
+                    return
+                for listener in list(self._listeners):
+                    try:
+                        listener(report)
+                    except Exception:
+                        _LOG.exception("a listener failed on %r", report)
+
+    def close(self) -> None:
+        """Closes the store; a commit under way is finished first."""
+        with self._write:
+            self._closed = True
+            self.store.close()
+
+
+def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:
+    built_in = boot.BUILT_IN_IDS.items() if tx.t == 1 else ()
+    fresh = prepared.numbers.items()
+    return Batch(
+        tx=tx,
+        attributes=[(number, ident.name) for ident, number in (*built_in, *fresh) if number],
+        flags=[
+            (number, flag)
+            for number, flag in prepared.flags.items()
+            if state.flags.get(number, 0) | flag != state.flags.get(number, 0)
+        ],
+        blobs=list(prepared.interned.items()),
+        log=[(i, *change) for i, change in enumerate(prepared.changes)],
+        remove=prepared.cuts.remove,
+        insert=prepared.cuts.insert,
+        texts=prepared.texts,
+        reindex=prepared.reindex,
+    )
+
+
+def resolve_basis(snapshot: Snapshot, dialect: Dialect, x: int | bytes | InstantLike) -> int:
+    """The t that a t, a transaction entity, a transaction id or an instant names in *snapshot*.
+
+    Raises:
+        UnknownBasis: the log does not hold it.
+    """
+    head = snapshot.head()
+    if isinstance(x, int) and not isinstance(x, bool):
+        t = tx_position(x) if is_tx_entity(x) else x
+        if not 0 <= t <= head.t:
+            raise UnknownBasis(
+                f"{x} is no basis: the log ends at t = {head.t}",
+                hint="give a t of the log, a transaction, or an instant",
+                basis=x,
+                head=head.t,
+            )
+        return t
+    if isinstance(x, str) and len(x) == 2 * _TX_ID_BYTES:
+        try:
+            x = bytes.fromhex(x)
+        except ValueError:
+            pass  # then it is the text of an instant, or nothing
+    if isinstance(x, bytes):
+        rows = snapshot.rows(f"SELECT t FROM tx WHERE id = {dialect.placeholder(1)}", (x,))
+        if not rows:
+            raise UnknownBasis(f"no transaction has the id {x.hex()}", basis=x.hex())
+        return int(rows[0][0])
+    if not isinstance(x, str | date):
+        raise UnknownBasis(
+            f"{x!r} is no basis",
+            hint="give a t, a transaction (entity or id), or an instant",
+            basis=x,
+        )
+    rows = snapshot.rows(
+        f"SELECT t FROM tx WHERE time <= {dialect.placeholder(1)} ORDER BY time DESC, t DESC LIMIT 1",
+        (instant(x),),
+    )
+    return int(rows[0][0]) if rows else 0

@@ -1,0 +1,94 @@
+"""What is declared about attributes, as a value.
+
+A `Schema` is read from the facts of one basis and never changes. It answers questions by
+attribute keyword, and maps between keywords and the small integers that the tables store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+
+from persistence.values import Keyword
+
+BOUNDED: Final = 1  # the attribute has, or had, facts with an end in valid time
+CLOSED: Final = 2  # the attribute has facts that are no longer believed
+
+
+@attrs.frozen
+class Attribute:
+    """One attribute: its declaration and its storage number.
+
+    An attribute that nobody declared has cardinality one and takes any type.
+    """
+
+    ident: Keyword
+    id: int | None = None
+    entity: int | None = None
+    value_type: Keyword | None = None
+    many: bool = False
+    unique: Keyword | None = None
+    index: bool = False
+    component: bool = False
+    tuple_attrs: tuple[Keyword, ...] | None = None
+    tuple_types: tuple[Keyword, ...] | None = None
+    tuple_type: Keyword | None = None
+    preds: tuple[Keyword, ...] = ()
+    no_history: bool = False
+    fulltext: bool = False
+    sensitive: bool = False
+    doc: str | None = None
+    indexed: bool = False  # whether its facts are in the AVET index now, at any basis
+
+    @property
+    def ref(self) -> bool:
+        """Whether the values name entities."""
+        return self.value_type is REF
+
+    @property
+    def identity(self) -> bool:
+        """Whether a value of it names its entity for upserts."""
+        return self.unique is UNIQUE_IDENTITY
+
+    @property
+    def wants_index(self) -> bool:
+        """Whether its declaration asks for the AVET index."""
+        return bool(self.index or self.unique or self.ref or self.tuple_attrs)
+
+
+REF: Final = Keyword("db.type/ref")
+UNIQUE_IDENTITY: Final = Keyword("db.unique/identity")
+
+
+@attrs.frozen(eq=False, repr=False)
+class Schema(Mapping[Keyword, Attribute]):
+    """All attributes known at a basis.
+
+    Looking up an attribute that nobody declared gives its default: cardinality one, any type.
+    """
+
+    attributes: Mapping[Keyword, Attribute]
+    idents: Mapping[Keyword, int] = attrs.field(factory=dict)  # :db/ident -> entity
+    specs: Mapping[int, Any] = attrs.field(factory=dict)  # entity -> :db/ensure entity spec
+
+    def __getitem__(self, ident: Keyword) -> Attribute:
+        found = self.attributes.get(ident)
+        return found if found is not None else Attribute(ident)
+
+    def __iter__(self) -> Iterator[Keyword]:
+        return iter(self.attributes)
+
+    def __len__(self) -> int:
+        return len(self.attributes)
+
+    def __contains__(self, ident: object) -> bool:
+        return ident in self.attributes
+
+    def refs(self) -> Iterable[Attribute]:
+        """The declared reference attributes."""
+        return (attribute for attribute in self.attributes.values() if attribute.ref)
+
+    def __repr__(self) -> str:
+        return f"<Schema of {len(self.attributes)} attributes>"

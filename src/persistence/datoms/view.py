@@ -1,0 +1,49 @@
+"""Which facts a database value shows: the coordinates of both time axes, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from persistence.datoms.interval import Interval
+from persistence.datoms.rectangles import FactRow, Payload
+from persistence.values import Keyword
+
+# (e, a, k, payload, vf, t0): a stored rectangle that a speculation cuts
+Hidden = tuple[int, int, int, Payload, int, int]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Overlay:
+    """What speculative transactions would have written on top of a stored basis.
+
+    Rectangles they cut are hidden by key; what takes their place, closed pieces included,
+    stands in `rows`. `times` tells the instant of each speculative transaction by its t.
+    """
+
+    base: int
+    hidden: frozenset[Hidden] = frozenset()
+    rows: tuple[FactRow, ...] = ()
+    numbers: Mapping[Keyword, int] = attrs.field(factory=dict)
+    blobs: Mapping[bytes, bytes] = attrs.field(factory=dict)
+    times: Mapping[int, int] = attrs.field(factory=dict)
+    next_e: int = 0
+
+
+@attrs.frozen
+class View:
+    """The coordinates of a database value.
+
+    `basis` is a t, `instant` and `between` are microseconds of valid time. `pinned` tells
+    whether the instant was asked for or is only the moment at which the value was taken.
+    """
+
+    basis: int
+    instant: int
+    pinned: bool = False
+    branch: int = 0
+    since: int | None = None
+    history: bool = False
+    between: Interval | None = None
+    overlay: Overlay | None = None

@@ -1,0 +1,164 @@
+"""Every error a caller can meet, in one tree; the class says whether trying again can help.
+
+    PersistenceError
+    ├── InputError                 the caller's data or call is wrong (CLI exit 2)
+    │   ├── EdnError               text that is not EDN; carries line and column
+    │   ├── ValueRefused           a value that cannot be kept
+    │   ├── LimitExceeded          a stated limit; names the limit
+    │   ├── IntervalError          an empty, reversed or naive interval or instant
+    │   ├── SchemaError            a schema declaration or evolution that is refused
+    │   ├── TransactionError       data that cannot be transacted
+    │   │   ├── ConflictError      several facts of one transaction contradict; lists all
+    │   │   ├── UniqueConflict     a unique value that names another entity
+    │   │   ├── CasFailed          :db/cas found another value
+    │   │   └── EntityNotFound     a lookup ref or ident that names nothing
+    │   ├── UnknownBasis           a basis that the log does not hold
+    │   ├── QueryError             a query or pull pattern that cannot be run
+    │   │   └── UnboundVariable    names the variables
+    │   └── ImportRefused          rows of an import that were refused
+    ├── BudgetExceeded             a query over its time or row budget
+    └── StoreError                 the store or its medium
+        ├── NotAStore              the file is something else
+        ├── NewerStore             written by a later version
+        ├── ReadOnlyStore          cannot be written
+        ├── StoreFull              no space left; nothing was written
+        ├── CorruptStore           index, log or ids disagree
+        ├── StoreClosed            used after close
+        ├── StoreBusy              another writer held on too long; safe to retry
+        └── ConnectionLost         the server went away; `outcome` says what is known
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PersistenceError(Exception):
+    """The root. `data` holds the facts of the matter, `hint` the remedy.
+
+    >>> raise PersistenceError("no such thing", hint="look elsewhere", thing=1)
+    Traceback (most recent call last):
+    ...
+    persistence.errors.PersistenceError: no such thing
+    """
+
+    retry: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None, **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.data = data
+
+
+class InputError(PersistenceError):
+    """What the caller gave is wrong; nothing was changed."""
+
+
+class EdnError(InputError):
+    """Text that is not EDN. `line` and `column` count from 1."""
+
+    def __init__(
+        self, message: str, *, line: int, column: int, hint: str | None = None, **data: Any
+    ) -> None:
+        super().__init__(
+            f"line {line}, column {column}: {message}", hint=hint, line=line, column=column, **data
+        )
+        self.line = line
+        self.column = column
+
+
+class ValueRefused(InputError):
+    """A Python object that is no EDN value, or one that no backend can keep."""
+
+
+class LimitExceeded(InputError):
+    """A stated limit was passed; `limit` names it, `allowed` and `found` give the numbers."""
+
+
+class IntervalError(InputError):
+    """An interval that is empty or reversed, or an instant without a time zone."""
+
+
+class SchemaError(InputError):
+    """A schema declaration, or a change of one, that is refused."""
+
+
+class TransactionError(InputError):
+    """Transaction data that cannot be transacted."""
+
+
+class ConflictError(TransactionError):
+    """Facts of one transaction that contradict each other; `conflicts` lists every one."""
+
+
+class UniqueConflict(TransactionError):
+    """A unique value that already names another entity."""
+
+
+class CasFailed(TransactionError):
+    """`:db/cas` found another value than the expected one."""
+
+
+class EntityNotFound(TransactionError):
+    """A lookup ref or an ident that names no entity."""
+
+
+class UnknownBasis(InputError):
+    """A basis (t, transaction or instant) that the log does not hold."""
+
+
+class QueryError(InputError):
+    """A query or a pull pattern that cannot be run."""
+
+
+class UnboundVariable(QueryError):
+    """Variables that nothing binds; `variables` names them."""
+
+
+class ImportRefused(InputError):
+    """Rows that an import refused; `refused` lists them."""
+
+
+class BudgetExceeded(PersistenceError):
+    """A query passed its time or row budget; `budget` names which."""
+
+
+class StoreError(PersistenceError):
+    """The store, its file or its server."""
+
+
+class NotAStore(StoreError):
+    """The file or database holds something else."""
+
+
+class NewerStore(StoreError):
+    """The store was written by a later version of this program."""
+
+
+class ReadOnlyStore(StoreError):
+    """The store cannot be written."""
+
+
+class StoreFull(StoreError):
+    """No space is left on the medium; nothing of the transaction was written."""
+
+
+class CorruptStore(StoreError):
+    """Index, log or ids disagree."""
+
+
+class StoreClosed(StoreError):
+    """The store was used after it was closed."""
+
+
+class StoreBusy(StoreError):
+    """Another writer held the store for too long."""
+
+    retry = True
+
+
+class ConnectionLost(StoreError):
+    """The server went away. `outcome` is "not committed" or "unknown"."""
+
+    retry = True

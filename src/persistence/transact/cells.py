@@ -1,0 +1,317 @@
+"""Operations applied, in order, to the cells they touch.
+
+A cell is one (entity, attribute). Every cell that could hold something already is read in one
+statement; a cell of a new entity is known to be empty and costs no reading. What comes out are
+net changes: retracts and asserts of exactly the pieces that differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+import attrs
+
+from persistence.datoms import (
+    ASSERT,
+    Attribute,
+    Cell,
+    CellState,
+    Change,
+    Interval,
+    Live,
+    ValueKey,
+    states,
+)
+from persistence.errors import CasFailed, ConflictError, PersistenceError
+from persistence.transact.base import Base
+from persistence.transact.forms import (
+    Add,
+    Cas,
+    Ensure,
+    Operation,
+    Retract,
+    RetractAttribute,
+    RetractEntity,
+)
+from persistence.transact.resolve import Resolver
+from persistence.transact.typed import Typed
+from persistence.values import Kind
+
+
+@attrs.define
+class _Single:
+    """A cell of which only one assert is known; most cells of an import stay that."""
+
+    key: ValueKey
+    span: Interval
+
+
+@attrs.define
+class Cells:
+    """The cells of one transaction."""
+
+    base: Base
+    resolver: Resolver
+    typed: Typed
+    span: Interval
+    problems: list[PersistenceError]
+    live: list[Live] = attrs.field(factory=list)
+    state: dict[Cell, CellState | _Single] = attrs.field(factory=dict)
+    asserted: dict[Cell, list[tuple[ValueKey, Interval]]] = attrs.field(factory=dict)
+    _by_entity: dict[int, list[Cell]] | None = None  # built when an entity is retracted
+    _doomed: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Runs *operations* over their cells."""
+        self.load(self._pairs(operations))
+        if any(type(op) is RetractEntity for op in operations):
+            self._load_entities(operations)
+        for op in operations:
+            if type(op) is Add:
+                if not op.attribute.tuple_attrs:  # composites follow their parts (tuples)
+                    self._add(op)
+            elif not isinstance(op, Ensure):
+                self._other(op)
+
+    # ------------------------------------------------------------------ reading
+
+    def load(self, pairs: Iterable[Cell]) -> None:
+        """Reads these cells, those that are not there yet, in one statement."""
+        wanted = {pair for pair in pairs if pair not in self.state}
+        if wanted:
+            self._keep(self.base.live(wanted))
+
+    def _keep(self, rows: Iterable[Live]) -> None:
+        new = [row for row in rows if (row[0], row[1]) not in self.state]
+        self.live += new
+        for cell, state in states(new).items():
+            self._put(cell, state)
+
+    def _put(self, cell: Cell, state: CellState | _Single) -> None:
+        self.state[cell] = state
+        if self._by_entity is not None:
+            self._by_entity.setdefault(cell[0], []).append(cell)
+
+    def _cells_of(self, e: int) -> list[Cell]:
+        if self._by_entity is None:
+            self._by_entity = {}
+            for cell in self.state:
+                self._by_entity.setdefault(cell[0], []).append(cell)
+        return self._by_entity.get(e, [])
+
+    def _pairs(self, operations: Iterable[Operation]) -> set[Cell]:
+        """The cells of entities that may have facts; new ids have none."""
+        fresh = self.base.next_e
+        numbers = self.base.numbers
+        entity = self.resolver.entity
+        pairs = set()
+        for op in operations:
+            if isinstance(op, RetractEntity | Ensure) or op.attribute.tuple_attrs:
+                continue
+            number = numbers.get(op.attribute.ident)
+            if number is None:
+                continue
+            e = op.e if type(op.e) is int else entity(op.e)
+            if e is not None and (e < fresh or e >= self.resolver.next_e):
+                pairs.add((e, number))
+        return pairs
+
+    def _load_entities(self, operations: Iterable[Operation]) -> None:
+        """Reads what goes away with retracted entities: their facts, the facts that refer to
+        them, and, level by level, their components."""
+        level = {}
+        for op in operations:
+            if isinstance(op, RetractEntity) and (e := self.resolver.entity(op.e)) is not None:
+                level[e] = op.span or self.span
+        refs = {
+            number: attribute
+            for attribute in self.base.schema.refs()
+            if (number := self.base.numbers.get(attribute.ident)) is not None
+        }
+        seen: set[int] = set()
+        while level:
+            seen |= level.keys()
+            rows = self.base.live_entities(level)
+            self._keep(rows)
+            parts = {}
+            for e, a, k, payload, _, _, _ in rows:
+                attribute = refs.get(a)
+                if attribute is not None and attribute.component and k == Kind.INT:
+                    target = int(payload)
+                    self._doomed.setdefault(e, []).append((target, level[e]))
+                    if target not in seen:
+                        parts[target] = level[e]
+            level = parts
+        keys = [(number, int(Kind.INT), e) for number in refs for e in seen]
+        incoming = self.base.live_values(keys) if keys else []
+        self.load({(e, a) for e, a, *_ in incoming})
+
+    # ------------------------------------------------------------------ writing
+
+    def _add(self, op: Add) -> None:
+        e = op.e if type(op.e) is int else self.resolver.required(op.e)
+        attribute = op.attribute
+        value = self.resolver.required(op.value) if attribute.ref else op.value
+        typed = self.typed.value(e, attribute, value)
+        if typed is None:
+            return
+        self.put(e, attribute, typed[0], typed[1], op.span or self.span)
+
+    def put(self, e: int, attribute: Attribute, number: int, key: ValueKey, span: Interval) -> None:
+        """Asserts one value over *span*."""
+        cell = (e, number)
+        state = self.state.get(cell)
+        if state is None:
+            self._put(cell, _Single(key, span))
+            return
+        if isinstance(state, _Single):
+            first = state
+            state = CellState({})
+            state.assert_many(first.key, first.span)
+            self.state[cell] = state
+            self.asserted[cell] = [(first.key, first.span)]
+        if attribute.many:
+            state.assert_many(key, span)
+            return
+        told = self.asserted.setdefault(cell, [])
+        for other, where in told:
+            if other != key and where[0] < span[1] and span[0] < where[1]:
+                self.problems.append(
+                    ConflictError(
+                        f"entity {e} gets two values of {attribute.ident} at one time: "
+                        f"{self.typed.show(other)} and {self.typed.show(key)}",
+                        hint="keep one, give them separate intervals, "
+                        "or declare :db.cardinality/many",
+                        entity=e,
+                        attribute=attribute.ident,
+                        values=(self.typed.show(other), self.typed.show(key)),
+                    )
+                )
+        told.append((key, span))
+        state.assert_one(key, span)
+
+    def cell(self, cell: Cell) -> CellState:
+        """The state of *cell*, made full and kept."""
+        state = self.state.get(cell)
+        if isinstance(state, CellState):
+            return state
+        full = CellState({})
+        if state is None:
+            self._put(cell, full)
+        else:
+            full.assert_many(state.key, state.span)
+            self.asserted[cell] = [(state.key, state.span)]
+            self.state[cell] = full
+        return full
+
+    def _other(self, op: Retract | RetractAttribute | RetractEntity | Cas) -> None:
+        e = self.resolver.entity(op.e)
+        if isinstance(op, Cas):
+            self._cas(op, self.resolver.required(op.e))
+        elif e is None:
+            return  # nothing is known of it, so there is nothing to take away
+        elif isinstance(op, RetractEntity):
+            self._retract_entity(e, op.span or self.span, set())
+        elif (number := self.base.numbers.get(op.attribute.ident)) is not None or (
+            number := self.typed.new_number(op.attribute.ident)
+        ) is not None:
+            state = self.cell((e, number))
+            if isinstance(op, RetractAttribute):
+                state.retract_all(op.span or self.span)
+                self.asserted.pop((e, number), None)
+            else:
+                self._retract(op, state, (e, number))
+
+    def _retract(self, op: Retract, state: CellState, cell: Cell) -> None:
+        value = self.resolver.entity(op.value) if op.attribute.ref else op.value
+        if value is None:
+            return
+        key = self.typed.key(value)
+        state.retract(key, op.span or self.span)
+        if cell in self.asserted:
+            self.asserted[cell] = [told for told in self.asserted[cell] if told[0] != key]
+
+    def _retract_entity(self, e: int, span: Interval, seen: set[int]) -> None:
+        """Takes away all facts of *e*, all references to it, and its components."""
+        pending = [(e, span)]
+        refs = self.base.schema.refs()
+        numbers = {self.base.numbers.get(attribute.ident) for attribute in refs}
+        while pending:
+            e, span = pending.pop()
+            if e in seen:
+                continue
+            seen.add(e)
+            for cell in self._cells_of(e):
+                self.cell(cell).retract_all(span)
+                self.asserted.pop(cell, None)
+            target = (int(Kind.INT), e)
+            for cell in list(self.state):
+                if cell[1] in numbers:
+                    self.cell(cell).retract(target, span)
+            pending += self._doomed.get(e, ())
+
+    def _cas(self, op: Cas, e: int) -> None:
+        attribute = op.attribute
+        old, new = op.old, op.new
+        if attribute.ref:
+            old = None if old is None else self.resolver.required(old)
+            new = self.resolver.required(new)
+        typed = self.typed.value(e, attribute, new)
+        if typed is None:
+            return
+        number, key = typed
+        span = op.span or self.span
+        state = self.cell((e, number))
+        held = state.at(span[0])
+        expected = None if old is None else self.typed.key(old)
+        if (expected is None and held) or (expected is not None and expected not in held):
+            found = [self.typed.show(one) for one in held]
+            self.problems.append(
+                CasFailed(
+                    f"entity {e} has {attribute.ident} {', '.join(found) or 'nil'}, not {old!r}",
+                    hint="read it again and decide anew",
+                    entity=e,
+                    attribute=attribute.ident,
+                    expected=old,
+                    found=found,
+                )
+            )
+            return
+        if attribute.many and expected is not None:
+            state.retract(expected, span)
+        if attribute.many:
+            state.assert_many(key, span)
+        else:
+            state.assert_one(key, span)
+
+    # -------------------------------------------------------------------- result
+
+    def changes(self) -> list[Change]:
+        """The net changes of all cells, in the order in which cells were first touched."""
+        found: list[Change] = []
+        append = found.append
+        for (e, a), state in self.state.items():
+            if type(state) is _Single:
+                (k, payload), (start, end) = state.key, state.span
+                append((e, a, k, payload, start, end, ASSERT))
+            else:
+                for (k, payload), (start, end), op in state.changes():  # type: ignore[union-attr]
+                    append((e, a, k, payload, start, end, op))
+        return found
+
+    def value_at(self, cell: Cell, point: int) -> ValueKey | None:
+        """The value of a cell of cardinality one at *point*, after the transaction."""
+        state = self.state.get(cell)
+        if state is None:
+            return None
+        if isinstance(state, _Single):
+            return state.key if state.span[0] <= point < state.span[1] else None
+        return next(iter(state.at(point)), None)
+
+    def timeline(self, cell: Cell) -> list[tuple[ValueKey, Interval]]:
+        """Every value of a cell with the intervals it holds after the transaction."""
+        state = self.state.get(cell)
+        if state is None:
+            return []
+        if isinstance(state, _Single):
+            return [(state.key, state.span)]
+        return [(key, piece) for key, pieces in state.after.items() for piece in pieces]

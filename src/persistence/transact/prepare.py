@@ -1,0 +1,354 @@
+"""Data in, datoms out: decides everything that one transaction writes, and writes nothing.
+
+    parse     forms -> operations            (forms)
+    resolve   names -> entity ids            (resolve; one statement, more for chained identities)
+    apply     operations -> cells            (cells; one statement for all cells)
+    derive    composite tuples               (tuples)
+    check     types, uniqueness, specs       (typed, check; one statement for all unique values)
+    evolve    schema facts -> schema         (datoms.evolution; only when schema changed)
+    cut       net changes -> index rows      (datoms.rectangles)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from persistence.datoms import (
+    ASSERT,
+    BOUNDED,
+    CLOSED,
+    FOREVER,
+    Attribute,
+    Change,
+    Cuts,
+    Datom,
+    InstantLike,
+    Interval,
+    Live,
+    Schema,
+    cut,
+    instant,
+    interval,
+)
+from persistence.datoms import bootstrap as boot
+from persistence.datoms import evolution
+from persistence.errors import LimitExceeded, PersistenceError, TransactionError
+from persistence.ids import tx_entity
+from persistence.transact import check, tuples
+from persistence.transact.base import Base
+from persistence.transact.cells import Cells
+from persistence.transact.forms import CURRENT_TX, Add, Operation, Parser
+from persistence.transact.resolve import Resolver
+from persistence.transact.typed import Typed
+from persistence.values import LIMITS, Keyword, encode_datom, keyword, read
+
+
+@attrs.frozen(kw_only=True)
+class Prepared:
+    """Everything a transaction will write, decided."""
+
+    t: int
+    time: int
+    span: Interval
+    changes: list[Change]
+    cuts: Cuts
+    live: list[Live]
+    tempids: Mapping[str | int, int]
+    next_e: int
+    numbers: Mapping[Keyword, int]  # attributes numbered by this transaction
+    flags: Mapping[int, int]  # attribute number -> flags that come on
+    interned: Mapping[bytes, bytes]
+    texts: list[tuple[int, int, str, str]]
+    reindex: list[tuple[int, int]]
+    schema: Schema
+    meta: Mapping[Any, Any]
+    typed: Typed
+    ensured: list[tuple[int, evolution.EntitySpec]]
+
+    def encoded(self) -> list[bytes]:
+        """The canonical bytes of every datom, in log order."""
+        typed = self.typed
+        typed.fetch([(k, payload) for _, _, k, payload, _, _, _ in self.changes])
+        known, values, python = typed.known, typed.values, typed.python
+        return [
+            encode_datom(
+                e,
+                known[a],
+                values[k, payload] if (k, payload) in values else python((k, payload)),
+                vf,
+                vt,
+                op == ASSERT,
+            )
+            for e, a, k, payload, vf, vt, op in self.changes
+        ]
+
+
+    def datoms(self) -> tuple[Datom, ...]:
+        """The datoms as their readers see them."""
+        typed, tx = self.typed, tx_entity(self.t)
+        return tuple(
+            Datom(e, typed.known[a], typed.python((k, payload)), tx, self.time, vf, vt, op == ASSERT)
+            for e, a, k, payload, vf, vt, op in self.changes
+        )
+
+
+def prepare(
+    base: Base,
+    forms: Any,
+    *,
+    time: int,
+    valid_from: InstantLike | None = None,
+    valid_to: InstantLike | None = None,
+    meta: Mapping[Any, Any] | None = None,
+) -> Prepared:
+    """What *forms* write on top of *base*, at the instant *time*.
+
+    Raises:
+        TransactionError, SchemaError, IntervalError, LimitExceeded: nothing is written; when a
+            transaction has several problems, one error lists them all.
+    """
+    span = interval(
+        time if valid_from is None else instant(valid_from),
+        FOREVER if valid_to is None else instant(valid_to),
+    )
+    if isinstance(forms, str):
+        forms = read(forms)
+    forms = _sequence(forms)
+    meta = dict(meta or {})
+    t = base.basis + 1
+    provisional = _with_declarations(base, forms)
+    problems: list[PersistenceError] = []
+
+    def call(name: Any, arguments: Sequence[Any]) -> Iterable[Any]:
+        return _call(base, name, arguments)
+
+    parser = Parser(provisional, call, default_span=span)
+    operations = parser.parse(forms)
+    if meta:
+        operations += _metadata(parser, meta, time)
+    if len(operations) > LIMITS.transaction_datoms:
+        raise LimitExceeded(
+            f"one transaction may hold {LIMITS.transaction_datoms} facts, "
+            f"this one holds {len(operations)}",
+            hint="split it into several transactions",
+            limit="transaction_datoms",
+            allowed=LIMITS.transaction_datoms,
+            found=len(operations),
+        )
+    typed = Typed(base, problems)
+    resolver = Resolver(base, tx_entity(t), span, problems)
+    resolver.resolve(operations)
+    check.raise_all(problems)
+    cells = Cells(base, resolver, typed, span, problems)
+    cells.apply(operations)
+    tuples.derive(cells, provisional, operations)
+    ensured = check.specs(cells, provisional, operations)
+    changes = cells.changes()
+    for _, a, *_ in changes:
+        if a not in typed.known:
+            typed.known.update({number: ident for ident, number in base.numbers.items()})
+            break
+    check.unique(cells, provisional, changes)
+    check.raise_all(problems)
+    schema, reindex = _evolve(base, typed, changes)
+    return _prepared(
+        base,
+        t=t,
+        time=time,
+        span=span,
+        changes=changes,
+        cells=cells,
+        resolver=resolver,
+        operations=operations,
+        schema=schema,
+        reindex=reindex,
+        meta=meta,
+        ensured=ensured,
+    )
+
+
+def _prepared(
+    base: Base,
+    *,
+    t: int,
+    time: int,
+    span: Interval,
+    changes: list[Change],
+    cells: Cells,
+    resolver: Resolver,
+    operations: Sequence[Operation],
+    schema: Schema,
+    reindex: list[tuple[int, int]],
+    meta: Mapping[Any, Any],
+    ensured: list[tuple[int, evolution.EntitySpec]],
+) -> Prepared:
+    typed = cells.typed
+    attributes = {number: schema[ident] for number, ident in typed.known.items()}
+    cuts = cut(
+        0,
+        t,
+        changes,
+        cells.live,
+        {number: int(attribute.indexed) for number, attribute in attributes.items()},
+        frozenset(number for number, attribute in attributes.items() if attribute.no_history),
+    )
+    flags: dict[int, int] = {}
+    for row in cuts.insert:
+        segment = row[0] % 3
+        if segment:
+            flags[row[1]] = flags.get(row[1], 0) | (BOUNDED if segment == 1 else CLOSED)
+    return Prepared(
+        t=t,
+        time=time,
+        span=span,
+        changes=changes,
+        cuts=cuts,
+        live=cells.live,
+        tempids=_tempids(resolver, operations),
+        next_e=resolver.next_e,
+        numbers=typed.attributes,
+        flags=flags,
+        interned=typed.interned,
+        texts=_texts(typed, attributes, changes),
+        reindex=reindex,
+        schema=schema,
+        meta=meta,
+        typed=typed,
+        ensured=ensured,
+    )
+
+
+def _sequence(forms: Any) -> Sequence[Any]:
+    if isinstance(forms, Mapping):
+        raise TransactionError(
+            "transaction data is a list of forms, and this is one map",
+            hint="put it in brackets",
+            form=forms,
+        )
+    try:
+        return forms if isinstance(forms, list | tuple) else list(forms)
+    except TypeError as error:
+        raise TransactionError(
+            f"{forms!r} is no transaction data", hint="give a list of forms"
+        ) from error
+
+
+def _call(base: Base, name: Any, arguments: Sequence[Any]) -> Iterable[Any]:
+    """Runs a transaction function, registered by name or given as a callable."""
+    function = name if callable(name) else base.functions.get(keyword(name))
+    if function is None:
+        known = " ".join(sorted(str(one) for one in base.functions)) or "none"
+        raise TransactionError(
+            f"{name} is neither an operation nor a registered transaction function",
+            hint=f"registered: {known}",
+            function=name,
+        )
+    return function(base.value(), *arguments) or ()
+
+
+def _metadata(parser: Parser, meta: Mapping[Any, Any], time: int) -> list[Operation]:
+    """The facts about the transaction itself; they hold from its own time on."""
+    span = (time, FOREVER)
+    start = len(parser.operations)
+    parser.map({":db/id": CURRENT_TX, **meta})
+    made = parser.operations[start:]
+    del parser.operations[start:]
+    return [op._replace(span=span) if isinstance(op, Add) else op for op in made]
+
+
+def _tempids(resolver: Resolver, operations: Iterable[Operation]) -> dict[str | int, int]:
+    found: dict[str | int, int] = {}
+    for op in operations:
+        key = getattr(op.e, "key", None)
+        if key is not None and key not in found:
+            known = resolver.entity(op.e)
+            if known is not None:
+                found[key] = known
+    return found
+
+
+def _texts(
+    typed: Typed, attributes: Mapping[int, Attribute], changes: Iterable[Change]
+) -> list[tuple[int, int, str, str]]:
+    """What a full-text index has to learn."""
+    wanted = {number for number, attribute in attributes.items() if attribute.fulltext}
+    if not wanted:
+        return []
+    return [
+        (a, k, str(payload), typed.python((k, payload)))
+        for _, a, k, payload, _, _, op in changes
+        if a in wanted and op == ASSERT
+    ]
+
+
+# ------------------------------------------------------------------------ schema
+
+
+def _with_declarations(base: Base, forms: Iterable[Any]) -> Schema:
+    """The schema under which *forms* are read: attributes that they declare count already, so
+    that one transaction can declare an attribute and use it."""
+    declared = [
+        form
+        for form in forms
+        if isinstance(form, Mapping) and any(key in form for key in _IDENT_KEYS)
+    ]
+    if not declared:
+        return base.schema
+    known = Parser(base.schema, lambda *_: (), default_span=(0, FOREVER))
+    facts = []
+    for index, form in enumerate(declared, start=1):
+        known.operations.clear()
+        known.map(form)
+        for op in known.operations:
+            if isinstance(op, Add) and op.attribute.ident in boot.BUILT_IN_IDS:
+                facts.append((-index, op.attribute.ident, _frozen(op.value)))
+    new = evolution.build(facts, base.numbers)
+    attributes = dict(base.schema.attributes)
+    for ident, attribute in new.attributes.items():
+        if ident not in attributes or attribute.entity is not None:
+            old = base.schema[ident]
+            if old.entity is None:
+                attributes[ident] = attribute
+    schema = Schema(attributes, base.schema.idents, dict(base.schema.specs))
+    return schema
+
+
+_IDENT_KEYS = (boot.IDENT, str(boot.IDENT), boot.IDENT.name)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _evolve(
+    base: Base, typed: Typed, changes: Sequence[Change]
+) -> tuple[Schema, list[tuple[int, int]]]:
+    """The schema after the transaction, and the attributes whose index entry switches."""
+    touched = any(a in boot.SCHEMA_IDS for _, a, *_ in changes)
+    if not touched and not typed.attributes:
+        return base.schema, []
+    if not touched:
+        attributes = dict(base.schema.attributes)
+        for ident, number in typed.attributes.items():
+            attributes[ident] = attrs.evolve(base.schema[ident], id=number)
+        return Schema(attributes, base.schema.idents, base.schema.specs), []
+    live = base.live_attributes(boot.SCHEMA_IDS)
+    rows = check.new_facts(live, changes, boot.SCHEMA_IDS)
+    by_number = {number: ident for ident, number in boot.BUILT_IN_IDS.items()}
+    facts = [(e, by_number[a], typed.python((k, payload))) for e, a, k, payload in rows]
+    schema = evolution.build(facts, {**base.numbers, **typed.attributes})
+    evolution.check_tuples(schema)
+    check.evolution(base, evolution.demands(base.schema, schema), changes)
+    reindex = [
+        (number, int(attribute.indexed))
+        for ident, attribute in schema.attributes.items()
+        if (number := base.numbers.get(ident)) is not None
+        and attribute.indexed != base.schema[ident].indexed
+    ]
+    return schema, reindex
+
+
+__all__ = ["Prepared", "prepare"]

@@ -1,0 +1,289 @@
+"""Gives every entity of a transaction its id, in bulk, because one query per entity made large
+imports quadratic.
+
+All lookup refs and all identities that tempids claim are asked for in one statement. Identities
+whose values are themselves tempids need the answer first, so those are asked for in rounds; a
+transaction has as many rounds as its deepest chain of such identities, normally one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+
+from persistence.datoms import Attribute, Interval, Payload
+from persistence.datoms.bootstrap import IDENT
+from persistence.errors import EntityNotFound, LimitExceeded, PersistenceError, UniqueConflict
+from persistence.ids import LAST_ENTITY
+from persistence.transact.base import Base
+from persistence.transact.forms import (
+    CURRENT_TX,
+    Add,
+    Cas,
+    Current,
+    Ensure,
+    Entity,
+    Lookup,
+    Operation,
+    Retract,
+    Tempid,
+)
+from persistence.values import Keyword, Kind, columns
+
+Key: TypeAlias = tuple[int, int, Payload]
+Holder: TypeAlias = tuple[int, int, int]  # e, vf, vt
+
+
+@attrs.define
+class Resolver:
+    """Knows the id of every entity once `resolve` has run."""
+
+    base: Base
+    tx: int
+    span: Interval
+    problems: list[PersistenceError] = attrs.field(factory=list)
+    ids: dict[Any, int] = attrs.field(factory=dict)  # tempid group -> id
+    next_e: int = 0
+    _groups: dict[Any, Any] = attrs.field(factory=dict)  # union-find over tempids
+    _holders: dict[Key, list[Holder]] = attrs.field(factory=dict)
+    _claims: dict[Key, Any] = attrs.field(factory=dict)  # identity -> tempid group or id
+    _unused: dict[Keyword, int] = attrs.field(factory=dict)  # attributes without facts: -1, -2 …
+
+    def resolve(self, operations: Sequence[Operation]) -> None:
+        """Finds or allots an id for every tempid in *operations*."""
+        self._fetch(self._keys_of_lookups(operations))
+        pending = self._explicit_claims(
+            [op for op in operations if type(op) is Add and op.attribute.identity]
+        )
+        while pending:
+            ready = [(op, key) for op in pending if (key := self._identity_key(op)) is not None]
+            if not ready:
+                break
+            self._fetch(key for _, key in ready)
+            for op, key in ready:
+                self._claim(op, key)
+            done = {id(op) for op, _ in ready}
+            pending = [op for op in pending if id(op) not in done]
+        self._allot(operations)
+
+    # ------------------------------------------------------------------ tempids
+
+    def group(self, tempid: Tempid) -> Any:
+        """The representative of the tempids that name the same entity."""
+        node: Any = tempid if tempid.key is None else tempid.key
+        groups = self._groups
+        while (parent := groups.get(node, node)) is not node and parent != node:
+            node = parent
+        return node
+
+    def _explicit_claims(self, adds: Iterable[Add]) -> list[Add]:
+        """Identities that the transaction gives to known entities; the others are returned."""
+        pending = []
+        for op in adds:
+            if isinstance(op.e, Tempid):
+                pending.append(op)
+            elif (key := self._identity_key(op)) is not None:
+                known = self.entity(op.e)
+                if known is not None:
+                    self._claims.setdefault(key, known)
+        return pending
+
+    def _identity_key(self, op: Add) -> Key | None:
+        """The identity that *op* claims, or None while its value is an unknown entity."""
+        value = op.value
+        if op.attribute.ref:
+            value = self.entity(value)
+            if value is None:
+                return None
+        return self.key(op.attribute, value)
+
+    def _claim(self, op: Add, key: Key) -> None:
+        """Ties the tempid of *op* to the entity that holds or also claims its identity."""
+        assert isinstance(op.e, Tempid)
+        group = self.group(op.e)
+        holder = self.holder(key, op.span or self.span)
+        claimed: Any = self._claims.get(key) if holder is None else holder
+        if claimed is None:
+            self._claims[key] = self.ids.get(group, _Group(group))
+        elif isinstance(claimed, _Group):
+            self._unite(group, self.group_of(claimed))
+        elif self.ids.setdefault(group, claimed) != claimed:
+            self.problems.append(
+                UniqueConflict(
+                    f"{op.e!r} is both entity {self.ids[group]} and entity {claimed}, "
+                    f"which holds {op.attribute.ident} {op.value!r}",
+                    hint="one map cannot upsert two entities; split it, or correct one identity",
+                    tempid=op.e.key,
+                    attribute=op.attribute.ident,
+                    value=op.value,
+                    entities=(self.ids[group], claimed),
+                )
+            )
+
+    def group_of(self, claim: _Group) -> Any:
+        node = claim.root
+        while (parent := self._groups.get(node, node)) is not node and parent != node:
+            node = parent
+        return node
+
+    def _unite(self, one: Any, other: Any) -> None:
+        if one is other or one == other:
+            return
+        known, same = self.ids.get(one), self.ids.get(other)
+        if known is not None and same is not None and known != same:
+            self.problems.append(
+                UniqueConflict(
+                    f"{one!r} and {other!r} share an identity but are entities {known} and {same}",
+                    hint="correct one of the identities",
+                    entities=(known, same),
+                )
+            )
+            return
+        self._groups[one] = other
+        if known is not None:
+            self.ids[other] = known
+
+    def _allot(self, operations: Sequence[Operation]) -> None:
+        """New ids for the tempids that name nothing yet, in order of appearance."""
+        next_e = self.base.next_e
+        for op in operations:
+            e = op.e
+            if type(e) is int and next_e <= e <= LAST_ENTITY:
+                next_e = e + 1
+            if isinstance(op, Add) and op.attribute.ref and type(op.value) is int:
+                if next_e <= op.value <= LAST_ENTITY:
+                    next_e = op.value + 1
+        ids = self.ids
+        for op in operations:
+            e = op.e
+            if type(e) is Tempid:
+                group = self.group(e)
+                if group not in ids:
+                    ids[group] = next_e
+                    next_e += 1
+        if next_e > LAST_ENTITY:
+            raise LimitExceeded(
+                f"entity ids end at {LAST_ENTITY}",
+                limit="entity ids",
+                allowed=LAST_ENTITY,
+                found=next_e,
+            )
+        self.next_e = next_e
+        self._check_values(operations)
+
+    def _check_values(self, operations: Iterable[Operation]) -> None:
+        """A tempid that is only ever a value names an entity without a single fact."""
+        told: set[Any] = set()
+        for op in operations:
+            if isinstance(op, Add) and op.attribute.ref and isinstance(op.value, Tempid):
+                group = self.group(op.value)
+                if group not in self.ids and group not in told:
+                    told.add(group)
+                    self.problems.append(
+                        EntityNotFound(
+                            f"the tempid {op.value!r} is used as a value of {op.attribute.ident} "
+                            "but no form says anything about it",
+                            hint="add a form whose entity it is",
+                            tempid=op.value.key,
+                        )
+                    )
+
+    # ----------------------------------------------------------------- entities
+
+    def entity(self, entity: Entity) -> int | None:
+        """The id of *entity*; None for a tempid that has none yet, or what names nothing."""
+        if type(entity) is int:
+            return entity
+        if isinstance(entity, Tempid):
+            return self.ids.get(self.group(entity))
+        if isinstance(entity, Lookup):
+            key = self.key(entity.attribute, entity.value)
+            if key is None:
+                return None
+            found = self.holder(key, self.span)
+            if found is not None:
+                return found
+            claimed = self._claims.get(key)
+            if isinstance(claimed, _Group):
+                return self.ids.get(self.group_of(claimed))
+            return claimed
+        if isinstance(entity, Current):
+            return self.tx
+        assert isinstance(entity, Keyword)
+        found = self.base.schema.idents.get(entity)
+        if found is not None:
+            return found
+        claimed = self._claims.get((self.base.numbers[IDENT], Kind.KEYWORD, entity.name))
+        return self.ids.get(self.group_of(claimed)) if isinstance(claimed, _Group) else claimed
+
+    def required(self, entity: Entity) -> int:
+        """The id of *entity*.
+
+        Raises:
+            EntityNotFound: it names nothing.
+        """
+        found = self.entity(entity)
+        if found is None:
+            raise EntityNotFound(
+                f"{entity!r} names no entity",
+                hint="transact the entity first, or in the same transaction",
+                entity=entity,
+            )
+        return found
+
+    def key(self, attribute: Attribute, value: Any) -> Key | None:
+        """The index key of a unique value, None while no fact of the attribute exists."""
+        number = self.base.numbers.get(attribute.ident)
+        if number is None:
+            number = self._unused.setdefault(attribute.ident, -1 - len(self._unused))
+        if attribute.ref:
+            value = self.entity(value)
+            if value is None:
+                return None
+        k, payload, _ = columns(value)
+        return (number, k, payload)
+
+    def holder(self, key: Key, span: Interval) -> int | None:
+        """The entity that holds a unique value over *span*: at its start, or else first after."""
+        best: tuple[int, int] | None = None
+        for e, vf, vt in self._holders.get(key, ()):
+            if vf < span[1] and span[0] < vt:
+                candidate = (max(vf, span[0]), e)
+                best = candidate if best is None else min(best, candidate)
+        return None if best is None else best[1]
+
+    def _keys_of_lookups(self, operations: Iterable[Operation]) -> list[Key]:
+        found: list[Lookup] = []
+        for op in operations:
+            if type(op.e) is Lookup:
+                found.append(op.e)
+            if isinstance(op, Add | Retract) and type(op.value) is Lookup:
+                found.append(op.value)
+            elif isinstance(op, Cas):
+                found += [value for value in (op.old, op.new) if isinstance(value, Lookup)]
+            elif isinstance(op, Ensure) and isinstance(op.spec, Lookup):
+                found.append(op.spec)
+        keys = [self.key(lookup.attribute, lookup.value) for lookup in found]
+        return [key for key in keys if key is not None]
+
+    def _fetch(self, keys: Iterable[Key]) -> None:
+        """Reads who holds *keys*; each is asked for once."""
+        new = {key for key in keys if key[0] >= 0 and key not in self._holders}
+        if not new:
+            return
+        for key in new:
+            self._holders[key] = []
+        for e, a, k, payload, vf, vt, _ in self.base.live_values(new):
+            self._holders[a, k, payload].append((e, vf, vt))
+
+
+@attrs.frozen(eq=False)
+class _Group:
+    """A claim by tempids that may yet be united with others."""
+
+    root: Any
+
+
+ResolveEntity: TypeAlias = Callable[[Entity], int]

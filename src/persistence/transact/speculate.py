@@ -1,0 +1,252 @@
+"""Transacting without writing: a database value with an overlay of what would be written.
+
+The same `prepare` runs as for a real commit, against the value instead of the writer's session.
+Its index rows become an overlay that queries read together with the stored rows, so every view
+and every question works on a speculation too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import Any
+
+import attrs
+
+from persistence.datoms import InstantLike, Live, Schema, instant
+from persistence.datoms.rectangles import OPEN_T
+from persistence.datoms.view import Overlay, View
+from persistence.db import Db, Report
+from persistence.db.source import Source
+from persistence.errors import UnknownBasis
+from persistence.ids import is_tx_entity, tx_position
+from persistence.query import FunctionRegistry
+from persistence.store.protocol import Dialect, Payload, Snapshot
+from persistence.transact.ensure import ensure_entities
+from persistence.transact.prepare import Prepared, prepare
+from persistence.values import INTERNED, Keyword, decode, interned_id
+
+
+@attrs.frozen(eq=False)
+class SpeculativeSource:
+    """A source that also knows what an overlay added."""
+
+    inner: Source
+    overlay: Overlay
+    schemas: Mapping[int, Schema]  # speculative t -> schema after it
+    extra_flags: Mapping[int, int]
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.inner.dialect
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        return self.inner.functions
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        return self.inner.snapshot()
+
+    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
+        return self.inner.deadline(seconds)
+
+    def attribute_id(self, ident: Keyword) -> int | None:
+        known = self.overlay.numbers.get(ident)
+        return self.inner.attribute_id(ident) if known is None else known
+
+    def ident(self, number: int) -> Keyword:
+        for ident, given in self.overlay.numbers.items():
+            if given == number:
+                return ident
+        return self.inner.ident(number)
+
+    def flags(self, number: int) -> int:
+        return self.inner_flags(number) | self.extra_flags.get(number, 0)
+
+    def inner_flags(self, number: int) -> int:
+        """The flags of the stored rows alone."""
+        return 0 if number in self.overlay.numbers.values() else self.inner.flags(number)
+
+    def schema_at(self, t: int) -> Schema:
+        return self.schemas[t] if t in self.schemas else self.inner.schema_at(t)
+
+    def resolve_basis(self, x: int | bytes | InstantLike) -> int:
+        times = self.overlay.times
+        if isinstance(x, int) and not isinstance(x, bool):
+            t = tx_position(x) if is_tx_entity(x) else x
+            if t in times:
+                return t
+        if isinstance(x, str | date) and not _is_tx_id(x):
+            at = instant(x)
+            known = [t for t, time in times.items() if time <= at]
+            if known:
+                return max(known)
+        found = self.inner.resolve_basis(x)
+        if found > self.overlay.base:
+            if isinstance(x, int):
+                raise UnknownBasis(
+                    f"{x} is later than the basis {self.overlay.base} of this speculation", basis=x
+                )
+            found = self.overlay.base
+        return found
+
+    def speculate(self, db: Any, forms: Any, options: Mapping[str, Any]) -> Any:
+        return self.inner.speculate(db, forms, options)
+
+    def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
+        keys = list(keys)
+        blobs = self.overlay.blobs
+        own = {
+            (k, p): decode(blobs[content])
+            for k, p in keys
+            if k >= INTERNED and (content := interned_id(str(p))) in blobs
+        }
+        others = [key for key in keys if key not in own]
+        stored = dict(zip(others, self.inner.values(others), strict=True))
+        return [own[key] if key in own else stored[key] for key in keys]
+
+
+def _is_tx_id(x: object) -> bool:
+    return isinstance(x, str) and len(x) == 64
+
+
+@attrs.frozen(eq=False)
+class SpeculativeBase:
+    """What the transactor prepares a speculation against: a database value."""
+
+    db: Db
+    snapshot: Snapshot
+    stored: int | None  # the t to read stored rows at; None for the head
+    next_e: int
+    functions: Mapping[Keyword, Callable[..., Any]]
+    numbers: Mapping[Keyword, int]
+
+    @property
+    def schema(self) -> Schema:
+        return self.db.schema
+
+    @property
+    def basis(self) -> int:
+        return self.db.basis
+
+    def value(self) -> Db:
+        return self.db
+
+    def live(self, pairs: Iterable[tuple[int, int]]) -> list[Live]:
+        wanted = set(pairs)
+        rows = self.snapshot.live(0, wanted, self.stored)
+        return self._overlaid(rows, lambda e, a, k, p: (e, a) in wanted)
+
+    def live_entities(self, entities: Iterable[int]) -> list[Live]:
+        wanted = set(entities)
+        rows = self.snapshot.live_entities(0, wanted, self.stored)
+        return self._overlaid(rows, lambda e, a, k, p: e in wanted)
+
+    def live_values(self, keys: Iterable[tuple[int, int, Payload]]) -> list[Live]:
+        wanted = set(keys)
+        rows = self.snapshot.live_values(0, wanted, self.stored)
+        return self._overlaid(rows, lambda e, a, k, p: (a, k, p) in wanted)
+
+    def live_attributes(self, attributes: Iterable[int]) -> list[Live]:
+        wanted = set(attributes)
+        rows = self.snapshot.live_attributes(0, wanted, self.stored)
+        return self._overlaid(rows, lambda e, a, k, p: a in wanted)
+
+    def _overlaid(
+        self, rows: list[Live], wanted: Callable[[int, int, int, Payload], bool]
+    ) -> list[Live]:
+        overlay = self.db.overlay
+        if overlay is None:
+            return rows
+        hidden = overlay.hidden
+        shown = [row for row in rows if (*row[:5], row[6]) not in hidden]
+        shown += [
+            (e, a, k, p, vf, vt, t0)
+            for _, a, e, k, p, vf, vt, t0, t1, _, _ in overlay.rows
+            if t0 <= self.db.basis < t1 and wanted(e, a, k, p)
+        ]
+        return shown
+
+    def blobs(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
+        found = self.snapshot.blobs(ids)
+        if self.db.overlay is not None:
+            found |= self.db.overlay.blobs
+        return found
+
+
+def speculate(
+    db: Db,
+    forms: Any,
+    options: Mapping[str, Any],
+    *,
+    now: int,
+    functions: Mapping[Keyword, Callable[..., Any]],
+    numbers: Mapping[Keyword, int],
+) -> Report:
+    """The report of transacting *forms* on top of *db* at the instant *now*."""
+    overlay = db.overlay
+    stored = db.basis if overlay is None else overlay.base
+    with db.source.snapshot() as snapshot:
+        head = snapshot.head()
+        at = None if stored == head.t else stored
+        next_e = head.next_e if overlay is None else max(head.next_e, overlay.next_e)
+        known = numbers if overlay is None else {**numbers, **overlay.numbers}
+        time = max(now, db.instant if not db.view.pinned else now)
+        base = SpeculativeBase(db, snapshot, at, next_e, functions, known)
+        prepared = prepare(base, forms, time=time, **options)
+        prepared.encoded()  # a value that has no canonical bytes is refused here, as at a commit
+    after = laid_over(db, prepared)
+    ensure_entities(after, prepared, functions)
+    return Report(
+        db_before=db,
+        db_after=after,
+        tempids=prepared.tempids,
+        t=prepared.t,
+        time=time,
+        meta=prepared.meta,
+        data=prepared.datoms,
+    )
+
+
+def laid_over(db: Db, prepared: Prepared) -> Db:
+    """*db* with what *prepared* would write laid over it."""
+    old = db.overlay or Overlay(base=db.basis)
+    gone = {(e, a, k, p, vt, t0) for _, a, e, vt, k, p, t0 in prepared.cuts.remove}
+    own = {(row[2], row[1], row[3], row[4], row[6], row[7]) for row in old.rows}
+    hidden = old.hidden | {
+        (e, a, k, p, vf, t0)
+        for e, a, k, p, vf, vt, t0 in prepared.live
+        if (e, a, k, p, vt, t0) in gone and (e, a, k, p, vt, t0) not in own
+    }
+    kept = [
+        row
+        for row in old.rows
+        if row[8] != OPEN_T or (row[2], row[1], row[3], row[4], row[6], row[7]) not in gone
+    ]
+    overlay = Overlay(
+        base=old.base,
+        hidden=hidden,
+        rows=(*kept, *prepared.cuts.insert),
+        numbers={**old.numbers, **prepared.numbers},
+        blobs={**old.blobs, **prepared.interned},
+        times={**old.times, prepared.t: prepared.time},
+        next_e=prepared.next_e,
+    )
+    schemas: dict[int, Schema] = {prepared.t: prepared.schema}
+    flags = dict(prepared.flags)
+    source = db.source
+    if isinstance(source, SpeculativeSource):
+        schemas = {**source.schemas, **schemas}
+        for number, flag in source.extra_flags.items():
+            flags[number] = flags.get(number, 0) | flag
+        source = source.inner
+    view = db.view
+    after = View(
+        basis=prepared.t,
+        instant=view.instant if view.pinned else max(view.instant, prepared.time),
+        pinned=view.pinned,
+        branch=view.branch,
+        overlay=overlay,
+    )
+    return Db(SpeculativeSource(source, overlay, schemas, flags), after)

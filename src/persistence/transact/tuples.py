@@ -1,0 +1,80 @@
+"""Composite tuples follow their parts.
+
+`:db/tupleAttrs` declares an attribute whose value is the vector of other attributes' values. It
+is derived, never set: whenever a part changes, the tuple's own timeline is computed again from
+the timelines of all parts, so it is right at every instant and not only now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from persistence.datoms import Attribute, Interval, Schema
+from persistence.datoms.interval import coalesce
+from persistence.errors import TransactionError
+from persistence.transact.cells import Cells
+from persistence.transact.forms import Add, Operation, Retract
+
+
+def derive(cells: Cells, schema: Schema, operations: Sequence[Operation]) -> None:
+    """Brings every composite tuple that *operations* touch up to date."""
+    composites = [attribute for attribute in schema.attributes.values() if attribute.tuple_attrs]
+    if not composites:
+        return
+    typed = cells.typed
+    for attribute in composites:
+        parts = [typed.number(part) for part in attribute.tuple_attrs or ()]
+        number = typed.number(attribute.ident)
+        touched = {e for e, a in cells.state if a in parts}
+        if not touched:
+            continue
+        cells.load((e, a) for e in touched for a in (*parts, number))
+        for e in sorted(touched):
+            _rebuild(cells, e, attribute, number, parts)
+    _check_direct(cells, operations)
+
+
+def _rebuild(cells: Cells, e: int, attribute: Attribute, number: int, parts: list[int]) -> None:
+    """Sets the tuple's cell to what its parts say."""
+    lines = [cells.timeline((e, part)) for part in parts]
+    edges = sorted({edge for line in lines for _, span in line for edge in span})
+    after: dict[Any, list[Interval]] = {}
+    for start, end in zip(edges, edges[1:], strict=False):
+        values = tuple(
+            next((cells.typed.python(key) for key, span in line if span[0] <= start < span[1]), None)
+            for line in lines
+        )
+        if any(value is not None for value in values):
+            typed = cells.typed.value(e, attribute, values)
+            if typed is not None:
+                after.setdefault(typed[1], []).append((start, end))
+    cell = cells.cell((e, number))
+    cell.after = {key: [] for key in cell.before} | {
+        key: coalesce(spans) for key, spans in after.items()
+    }
+
+
+def _check_direct(cells: Cells, operations: Iterable[Operation]) -> None:
+    """A tuple may be named in transaction data only with the value that it has anyway."""
+    for op in operations:
+        if not isinstance(op, Add | Retract) or not op.attribute.tuple_attrs:
+            continue
+        e = cells.resolver.entity(op.e)
+        if e is not None and isinstance(op, Add):
+            span = op.span or cells.span
+            number = cells.typed.number(op.attribute.ident)
+            cells.load([(e, number)])
+            held = cells.value_at((e, number), span[0])
+            value = tuple(op.value) if isinstance(op.value, list) else op.value
+            if held is not None and held == cells.typed.key(value):
+                continue
+        cells.problems.append(
+            TransactionError(
+                f"the tuple {op.attribute.ident} of entity {e} follows "
+                f"{' '.join(map(str, op.attribute.tuple_attrs))} and cannot be set to {op.value!r}",
+                hint="transact its parts",
+                attribute=op.attribute.ident,
+                entity=e,
+            )
+        )
