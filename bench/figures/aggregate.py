@@ -21,7 +21,6 @@ FLAT = 1.5
 def measure(lab: Lab) -> None:
     scale = lab.scale
     floor = lab.open(HistoryFloor(lab.file()))
-    floor.index_by_time()
     ours = lab.ours_on_file()
     single = lab.ours_on_file()
     then: dict[Any, list[int]] = {store: [] for store in (*ours, floor)}
