@@ -69,7 +69,7 @@ def _no(token: str) -> Any:
 
 def _number(token: str, limits: Limits) -> Any:
     if len(token) > limits.number_digits:
-        digits = sum(map(str.isdecimal, token))
+        digits = max(sum(map(str.isdecimal, part)) for part in re.split("[/eE]", token))
         if digits > limits.number_digits:
             raise LimitExceeded(
                 f"a number has at most {limits.number_digits} digits, this one {digits}",

@@ -129,7 +129,7 @@ def _int(value: int, depth: int) -> bytes:
 
 
 def _big(tag: int, n: int) -> bytes:
-    if n >= TOO_LARGE:
+    if n + (tag == _BIG_NEGATIVE) >= TOO_LARGE:
         raise Refused
     size = (n.bit_length() + 7) // 8
     return _tag(tag) + _head(_BYTES, size) + n.to_bytes(size, "big")

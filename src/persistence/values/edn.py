@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from persistence.errors import EdnError, InputError
+from persistence.errors import EdnError, InputError, LimitExceeded
 from persistence.values import atoms
 from persistence.values.limits import LIMITS, Limits
 from persistence.values.names import Symbol
@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     |   (\\(?:newline|return|space|tab|formfeed|backspace|u[0-9a-fA-F]{{4}}|[^{_WS}])) {_END}  # 8
     |   (\#\#-?[A-Za-z]++) {_END}                               # 9 a float that has no digits
     |   (.)                                                     # 10 none of these
+    |   \Z
     )
     """,
     re.VERBOSE | re.DOTALL,
@@ -131,7 +132,7 @@ def _forms(
             value = match[1]
         elif kind == 3 or kind == 6 or kind == 7:
             if len(stack) >= limits.nesting:
-                _fail(text, _start(match), f"forms nest at most {limits.nesting} deep")
+                _too_deep(text, _start(match), limits)
             stack.append((opener, items, opened))
             opened = match.start(kind) - (kind == 7)
             opener = match[3] or ("#_" if kind == 6 else "#")
@@ -273,6 +274,12 @@ def _fail(
         hint = hint or cause.hint
         details = {key: cause.data[key] for key in ("limit", "allowed") if key in cause.data}
     raise EdnError(message, line=line, column=column, hint=hint, **details) from None
+
+
+def _too_deep(text: str, position: int, limits: Limits) -> NoReturn:
+    message = f"forms nest at most {limits.nesting} deep"
+    cause = LimitExceeded(message, limit="nesting", allowed=limits.nesting)
+    _fail(text, position, message, cause)
 
 
 def _unbalanced(text: str, match: re.Match[str], opener: str, opened: int) -> NoReturn:
