@@ -14,7 +14,8 @@ from rich.progress import Progress
 
 from bench import profiling, timing
 from bench.figure import FLOOR, OURS, Figure, Must
-from bench.peers import available
+from bench.peers import COZO_ABSENT, available
+from bench.peers.cozo import Cozo
 from bench.scale import Scale
 from bench.timing import Contender, Disagreement, Spread
 
@@ -84,6 +85,14 @@ class Lab:
         """Fresh peers that run here; the absent ones are skipped with the reason."""
         return [self.open(peer) for peer in available(self.skip)]
 
+    def cozo(self, kind: type[Cozo] = Cozo, *, memory: bool = False) -> list[Cozo]:
+        """A CozoDB on a new SQLite file or in memory, or nothing where it is not installed."""
+        try:
+            return [self.open(kind(None if memory else self.file()))]
+        except ImportError:
+            self.skip("CozoDB", COZO_ABSENT)
+            return []
+
     def close_opened(self) -> None:
         """Close what `open` was given so far, newest first."""
         while self._opened:
@@ -132,12 +141,12 @@ class Lab:
             values = {name: spread.rate() for name, spread in values.items()}
         result = Figure(self._current().title, figure, unit, values, must, base, note)
         mine = next((c for c in contenders if c.name == OURS), None)
-        return self.record(result, mine.once if mine is not None else None)
+        return self.record(result, mine)
 
-    def record(self, figure: Figure, again: Callable[[], object] | None = None) -> Figure:
-        """Keep *figure*; where it is missed and can be run *again*, with its profile."""
-        if figure.met is False and again is not None:
-            figure = attrs.evolve(figure, profile=profiling.profile(again))
+    def record(self, figure: Figure, contender: Contender | None = None) -> Figure:
+        """Keep *figure*; where it is missed, with the profile of *contender*."""
+        if figure.met is False and contender is not None:
+            figure = attrs.evolve(figure, profile=profiling.profile(contender))
         self.figures.append(figure)
         self.console.print(_line(figure))
         return figure

@@ -5,7 +5,10 @@ This file is the only one of the harness that knows the library.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,13 @@ from bench.figure import OURS
 from bench.timing import Call, Stage
 from bench.workload import ATTRIBUTES, Node, Person
 from persistence import Keyword, Substrate
+from persistence.db import Db
 from persistence.values import read, write
 
 MALE, FEMALE = Keyword("male"), Keyword("female")
 SEX = {"male": MALE, "female": FEMALE}
 KEYS: dict[str, Hashable] = {n: Keyword(n) for n in (*ATTRIBUTES, "follows", "db/id")}
-SCORE = Keyword("score")
+SALARY, SCORE = Keyword("salary"), Keyword("score")
 
 
 def _attribute(name: str, type_: str, **more: Any) -> dict[str, Any]:
@@ -45,6 +49,16 @@ SCHEMA = [
     _attribute("score", "long"),
     _attribute("follows", "ref", cardinality=Keyword("db.cardinality/many")),
 ]
+
+
+# What an imported person has beside its `person/id`; every value is text or an integer there.
+IMPORTED = {
+    "person/name": "string",
+    "person/last-name": "string",
+    "person/sex": "string",
+    "person/age": "long",
+}
+BATCH = 2_000  # objects per transaction of an import
 
 
 def _forms(crowd: Iterable[Person]) -> list[dict[str, Any]]:
@@ -94,7 +108,7 @@ class Ours:
         )
 
     @property
-    def db(self) -> Any:
+    def db(self) -> Db:
         """The database as it is now."""
         return self.substrate.fact.db()
 
@@ -110,7 +124,7 @@ class Ours:
 
     def transact(self, forms: Sequence[Any]) -> int:
         """The `t` of the transaction."""
-        return int(self.substrate.fact.transact(forms).db_after.basis)
+        return self.substrate.fact.transact(forms).t
 
     def load_people(self, crowd: Iterable[Person]) -> int:
         return self.transact(_forms(crowd))
@@ -150,8 +164,8 @@ class Ours:
         """The salary of each of *entities*; with *t* as of that transaction and valid now."""
         db = self.db
         if t is not None:
-            db = db.as_of(t).valid_at(db.valid_instant)
-        return Call(OURS, lambda: [_point(db, e) for e in entities], operations=len(entities))
+            db = db.as_of(t).valid_at(datetime.now(UTC))
+        return Call(OURS, lambda: [db.get(e, SALARY) for e in entities], operations=len(entities))
 
     def totalling(self, t: int | None = None, *, name: str = OURS) -> Call:
         db = self.db if t is None else self.db.as_of(t)
@@ -176,9 +190,7 @@ class Ours:
 
     def count(self, *attributes: str) -> int:
         """How many facts of *attributes* hold now."""
-        db = self.db
-        text = "[:find (count ?e) . :where [?e :{} _]]"
-        return sum(db.q(text.format(name)) or 0 for name in attributes)
+        return count(self.db, attributes)
 
     def size(self) -> int:
         """Bytes of the file, once the write-ahead log is folded into it.
@@ -191,8 +203,10 @@ class Ours:
         return Path(self.where).stat().st_size
 
 
-def _point(db: Any, e: int) -> Any:
-    return db.q(texts.POINT, e)
+def count(db: Db, attributes: Iterable[str]) -> int:
+    """How many facts of *attributes*, all of cardinality one, *db* shows."""
+    text = "[:find (count ?e) . :where [?e :{} _]]"
+    return sum(db.q(text.format(name)) or 0 for name in attributes)
 
 
 def import_file(source: Path, store: Path, tick: Callable[[int], None]) -> tuple[int, int]:
@@ -200,4 +214,16 @@ def import_file(source: Path, store: Path, tick: Callable[[int], None]) -> tuple
 
     Gives how many facts the store then holds and the bytes of its file.
     """
-    raise NotImplementedError
+    with Substrate.open(store) as substrate:
+        substrate.fact.transact(
+            [
+                _attribute("person/id", "long", unique=Keyword("db.unique/identity")),
+                *(_attribute(name, type_) for name, type_ in IMPORTED.items()),
+            ]
+        )
+        with source.open() as lines:
+            while batch := [json.loads(line) for line in islice(lines, BATCH)]:
+                substrate.fact.transact(batch)
+                tick(sum(map(len, batch)))
+        facts = count(substrate.fact.db(), ("person/id", *IMPORTED))
+    return facts, store.stat().st_size

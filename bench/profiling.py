@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import cProfile
 import pstats
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+
+from bench.timing import Contender
 
 LINES = 15
 SECONDS = 1.0  # profile at least this long, so that short operations show their shape
 
 
-def profile(run: Callable[[], object]) -> str:
-    """Run *run* for about a second under cProfile; the heaviest functions by own time."""
+def profile(contender: Contender) -> str:
+    """Run *contender* for about a second under cProfile; the heaviest functions by own time."""
     recorder = cProfile.Profile()
-    calls, start = 0, perf_counter()
-    while calls == 0 or perf_counter() - start < SECONDS:
-        recorder.runcall(run)
-        calls += 1
-    return render(pstats.Stats(recorder), calls)
+    operations, start = 0, perf_counter()
+    while operations == 0 or perf_counter() - start < SECONDS:
+        operations += contender.observed(recorder.runcall)
+    return render(pstats.Stats(recorder), operations)
 
 
-def render(stats: pstats.Stats, calls: int) -> str:
-    """The table: own ms per operation, cumulative ms, calls per operation, function."""
+def render(stats: pstats.Stats, operations: int) -> str:
+    """A table per operation: own ms, cumulative ms, calls, function."""
     functions = stats.stats  # type: ignore[attr-defined]  # public in practice, absent in stubs
     heaviest = sorted(functions.items(), key=lambda item: item[1][2], reverse=True)[:LINES]
     rows = [f"{'own ms':>9} {'cum ms':>9} {'calls':>9}  function"]
     for (file, line, name), (_, count, own, cumulative, _callers) in heaviest:
         rows.append(
-            f"{own * 1000 / calls:9.3f} {cumulative * 1000 / calls:9.3f} {count / calls:9.1f}  "
+            f"{own * 1000 / operations:9.3f} {cumulative * 1000 / operations:9.3f} {count / operations:9.1f}  "
             f"{_place(file, line)}{name}"
         )
     return "\n".join(rows)

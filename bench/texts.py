@@ -22,7 +22,6 @@ FOLLOWS_RULES = """[[(follows ?x ?y) [?x :follows ?y]]
 
 PULL = "[:db/id :name :last-name :sex :age :salary {:follows 4}]"
 
-POINT = "[:find ?s . :in $ ?e :where [?e :salary ?s]]"
 TOTAL = "[:find (sum ?p) . :with ?e :where [?e :price ?p]]"
 
 # What the query figures ask, by figure: the text and the inputs after the database.

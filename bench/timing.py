@@ -33,8 +33,8 @@ class Contender(Protocol):
     def warm(self) -> None:
         """Run until caches, plans and compilers have settled."""
 
-    def once(self) -> object:
-        """One run of the work, for a profile."""
+    def observed(self, observe: Callable[..., Any]) -> int:
+        """One run of the work, called through *observe*; gives its number of operations."""
 
     def sample(self) -> float:
         """Milliseconds of one operation."""
@@ -78,8 +78,9 @@ class Call:
     def answer(self) -> Any:
         return self.normal(self.run())
 
-    def once(self) -> object:
-        return self.run()
+    def observed(self, observe: Callable[..., Any]) -> int:
+        observe(self.run)
+        return self.operations
 
     def warm(self) -> None:
         calls, spent = 0, 0.0
@@ -118,8 +119,11 @@ class Stage(Generic[T]):
         self.finish(stage)
         return result
 
-    def once(self) -> object:
-        return self.answer()
+    def observed(self, observe: Callable[..., Any]) -> int:
+        stage = self.prepare()
+        observe(self.run, stage)
+        self.finish(stage)
+        return self.operations
 
     def warm(self) -> None:
         """Nothing beyond `answer`, which has run the work once already."""

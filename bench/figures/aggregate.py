@@ -12,6 +12,7 @@ from bench import workload
 from bench.figure import FLOOR, at_most, within
 from bench.floors.history import HistoryFloor
 from bench.lab import Lab, Section
+from bench.peers.cozo_history import CozoHistory
 
 NOW, THEN = "aggregate now", "aggregate past"
 SINGLE = "ours, 1 version"
@@ -23,7 +24,9 @@ def measure(lab: Lab) -> None:
     floor = lab.open(HistoryFloor(lab.file()))
     ours = lab.ours_on_file()
     single = lab.ours_on_file()
-    then: dict[Any, list[int]] = {store: [] for store in (*ours, floor)}
+    then: dict[Any, list[int]] = {
+        store: [] for store in (*ours, floor, *lab.cozo(CozoHistory, memory=True))
+    }
     last: list[tuple[int, int]] = []
     for last in workload.versions(scale.priced, scale.versions):
         for store, moments in then.items():

@@ -6,7 +6,6 @@ from bench import workload
 from bench.figure import Must, at_least, within
 from bench.floors.sqlite import SqliteFloor
 from bench.lab import Lab, Section
-from bench.peers.cozo import SQLITE, Cozo
 
 FULL, NORMAL = "one-datom transaction, FULL", "one-datom transactions, NORMAL"
 
@@ -19,21 +18,12 @@ def _compare(
     crowd = workload.people(lab.scale.people)
     stores = lab.ours_on_file(synchronous=synchronous)
     stores.append(lab.open(SqliteFloor(lab.file(), synchronous=synchronous)))
-    stores += cozo(lab)
+    stores += lab.cozo()
     for store in stores:
         store.load_people(crowd)
     entities = range(1, len(crowd) + 1)
     contenders = [store.committing(operations, entities) for store in stores]
     lab.measure(figure, contenders, must, unit=unit)
-
-
-def cozo(lab: Lab) -> list[Cozo]:
-    """CozoDB on SQLite, which syncs as its authors chose."""
-    try:
-        return [lab.open(Cozo(lab.file()))]
-    except ImportError:
-        lab.skip(SQLITE, "pycozo is not installed; it comes with the extra `bench`")
-        return []
 
 
 def measure(lab: Lab) -> None:

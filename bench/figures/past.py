@@ -9,6 +9,7 @@ from bench import workload
 from bench.figure import FLOOR, within
 from bench.floors.history import PAST, HistoryFloor
 from bench.lab import Lab, Section
+from bench.peers.cozo_history import CozoHistory
 
 CURRENT = "ours, current"
 
@@ -16,7 +17,8 @@ CURRENT = "ours, current"
 def measure(lab: Lab) -> None:
     crowd = workload.people(lab.scale.people)
     floor = lab.open(HistoryFloor(lab.file()))
-    stores = [*lab.ours_on_file(), floor]
+    ours = lab.ours_on_file()
+    stores = [*ours, floor, *lab.cozo(CozoHistory)]
     then: list[int] = []
     for store in stores:
         store.load_people(crowd)
@@ -24,7 +26,7 @@ def measure(lab: Lab) -> None:
         then.append(moments[len(moments) // 2 - 1])
     for figure in PAST:
         contenders = [s.asking(figure, t) for s, t in zip(stores, then, strict=True)]
-        beside = [store.asking(figure, name=CURRENT) for store in stores if store is not floor]
+        beside = [store.asking(figure, name=CURRENT) for store in ours]
         lab.measure(
             f"{figure} past",
             contenders,

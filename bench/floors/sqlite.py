@@ -18,7 +18,7 @@ from bench.figure import FLOOR
 from bench.timing import Call, Stage
 from bench.workload import ATTRIBUTES, Node, Person
 
-A = {name: id for id, name in enumerate((*ATTRIBUTES, "follows", "score"), start=1)}
+A = {name: id for id, name in enumerate((*ATTRIBUTES, "follows", "score", "id"), start=1)}
 
 SCHEMA = """
 CREATE TABLE triple (
@@ -139,6 +139,14 @@ class SqliteFloor:
             for e, v in pairs:
                 self.connection.execute("DELETE FROM triple WHERE a = ? AND e = ?", (salary, e))
                 self.connection.execute(INSERT, (salary, e, v))
+
+    def entities(self, attribute: str, values: Iterable[int]) -> dict[int, int]:
+        """The entities that have one of *values*, by value."""
+        sql = (
+            "SELECT t.v, t.e FROM carray(?) AS wanted"
+            f" CROSS JOIN triple t WHERE t.a = {A[attribute]} AND t.v = wanted.value"
+        )
+        return dict(self.fetch(sql, (_ids(values),)))
 
     def fetch(self, sql: str, bindings: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql, bindings).fetchall()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.peers.cozo import MEMORY, Cozo
+from bench.peers.cozo import Cozo
 from bench.peers.datascript import NAME, Absent, DataScript
+
+COZO_ABSENT = "pycozo is not installed; it comes with the extra `bench`"
 
 
 def available(skip: Callable[[str, str], None]) -> list[Any]:
@@ -15,7 +17,7 @@ def available(skip: Callable[[str, str], None]) -> list[Any]:
     try:
         peers.append(Cozo())
     except ImportError:
-        skip(MEMORY, "pycozo is not installed; it comes with the extra `bench`")
+        skip("CozoDB", COZO_ABSENT)
     try:
         peers.append(DataScript())
     except Absent as reason:
