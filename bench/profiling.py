@@ -29,8 +29,8 @@ def render(stats: pstats.Stats, operations: int) -> str:
     rows = [f"{'own ms':>9} {'cum ms':>9} {'calls':>9}  function"]
     for (file, line, name), (_, count, own, cumulative, _callers) in heaviest:
         rows.append(
-            f"{own * 1000 / operations:9.3f} {cumulative * 1000 / operations:9.3f} {count / operations:9.1f}  "
-            f"{_place(file, line)}{name}"
+            f"{own * 1000 / operations:9.3f} {cumulative * 1000 / operations:9.3f}"
+            f" {count / operations:9.1f}  {_place(file, line)}{name}"
         )
     return "\n".join(rows)
 

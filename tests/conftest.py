@@ -96,3 +96,12 @@ def shared_dir() -> Path:
             f"no shared data in {place}: put it there, or name its place in PERSISTENCE_SHARED"
         )
     return place
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URI of a new, empty store, on each backend in turn."""
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    base: str = request.getfixturevalue("postgres_uri")
+    return f"{base}{'&' if '?' in base else '?'}schema=store_{next(_numbers)}"

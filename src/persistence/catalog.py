@@ -115,11 +115,21 @@ class Catalog:
         return known
 
 
-def read_schema(snapshot: Snapshot, numbers: Mapping[Keyword, int], t: int | None) -> Schema:
-    """The schema that the facts known at *t* (now, when None) declare."""
+def read_schema(
+    snapshot: Snapshot,
+    numbers: Mapping[Keyword, int],
+    t: int | None,
+    values: Snapshot | None = None,
+) -> Schema:
+    """The schema that the facts known at *t* (now, when None) declare.
+
+    Interned values are read from *values*, when they are kept in another store.
+    """
     rows = [row for row in snapshot.live_attributes(0, boot.SCHEMA_IDS, t) if row[5] == FOREVER]
     rows.sort(key=lambda row: row[4])
-    blobs = snapshot.blobs([interned_id(str(row[3])) for row in rows if row[2] >= INTERNED])
+    blobs = (values or snapshot).blobs(
+        [interned_id(str(row[3])) for row in rows if row[2] >= INTERNED]
+    )
     facts = [
         (
             e,

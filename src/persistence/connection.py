@@ -20,7 +20,7 @@ import attrs
 from persistence.audit.record import Header, datoms_root, entry, leaf_hash, metadata_digest
 from persistence.catalog import Catalog, State
 from persistence.clock import Clock, SystemClock
-from persistence.datoms import InstantLike, Live, Schema, instant
+from persistence.datoms import BOUNDED, CLOSED, InstantLike, Live, Schema, instant
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import View
 from persistence.db import Db, Report
@@ -28,7 +28,8 @@ from persistence.errors import StoreBusy, StoreClosed, UnknownBasis
 from persistence.ids import is_tx_entity, tx_position
 from persistence.query import FunctionRegistry
 from persistence.store import Batch, Head, Session, Snapshot, Store, TxRow
-from persistence.store.protocol import Dialect, Payload
+from persistence.store.dialect import Dialect
+from persistence.store.protocol import Payload
 from persistence.transact import Prepared, ensure_entities, laid_over, prepare, speculate
 from persistence.values import INTERNED, Keyword, decode, from_columns, interned_id
 
@@ -92,6 +93,50 @@ class WriterBase:
 
     def blobs(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
         return self.session.blobs(ids)
+
+
+@attrs.frozen(eq=False)
+class SessionSource:
+    """The connection as seen from inside its own uncommitted session."""
+
+    connection: Connection
+    session: Session
+    state: State
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.connection.dialect
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        return self.connection.functions
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        return nullcontext(self.session)
+
+    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
+        return self.connection.deadline(seconds)
+
+    def attribute_id(self, ident: Keyword) -> int | None:
+        return self.state.numbers.get(ident)
+
+    def ident(self, number: int) -> Keyword:
+        return self.state.idents[number]
+
+    def flags(self, number: int) -> int:
+        return BOUNDED | CLOSED  # those of the session itself are not known before it ends
+
+    def schema_at(self, t: int) -> Schema:
+        return self.state.schema
+
+    def resolve_basis(self, x: int | bytes | InstantLike) -> int:
+        return resolve_basis(self.session, x)
+
+    def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
+        return stored_values(self.session, keys)
+
+    def speculate(self, db: Db, forms: Any, options: Mapping[str, Any]) -> Report:
+        return self.connection.speculate(db, forms, options)
 
 
 class Connection:
@@ -161,20 +206,12 @@ class Connection:
             UnknownBasis: the log holds no such t, transaction or instant.
         """
         with self.store.snapshot() as snapshot:
-            return resolve_basis(snapshot, self.dialect, x)
+            return resolve_basis(snapshot, x)
 
     def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
         """The values of stored (k, payload) pairs, interned ones in one statement."""
-        keys = list(keys)
-        long = {interned_id(str(p)) for k, p in keys if k >= INTERNED}
-        blobs: dict[bytes, bytes] = {}
-        if long:
-            with self.store.snapshot() as snapshot:
-                blobs = snapshot.blobs(long)
-        return [
-            decode(blobs[interned_id(str(p))]) if k >= INTERNED else from_columns(k, p)
-            for k, p in keys
-        ]
+        with self.store.snapshot() as snapshot:
+            return stored_values(snapshot, keys)
 
     def speculate(self, db: Db, forms: Any, options: Mapping[str, Any]) -> Report:
         """The report of transacting *forms* on top of *db*; nothing is written."""
@@ -278,17 +315,19 @@ class Connection:
     ) -> tuple[Head, State]:
         """Prepares one request on top of *head* and appends it; gives the head after it."""
         time = max(self.clock.now(), head.time)
+        source = SessionSource(self, session, state)
+        before = Db(source, View(basis=head.t, instant=time))
         base = WriterBase(
             session,
             state,
             head,
             self.transaction_functions,
-            lambda: self._value(head.t, head.time),
+            lambda: before,
         )
         prepared = prepare(base, request.forms, time=time, **request.options)
         if prepared.ensured:
-            after = laid_over(self._value(head.t, head.time), prepared)
-            ensure_entities(after, prepared, self.transaction_functions)
+            ensured = laid_over(before, prepared)
+            ensure_entities(ensured, prepared, self.transaction_functions)
         header = Header(
             parent=head.id,
             datoms_root=datoms_root(prepared.encoded()),
@@ -382,7 +421,17 @@ def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:
     )
 
 
-def resolve_basis(snapshot: Snapshot, dialect: Dialect, x: int | bytes | InstantLike) -> int:
+def stored_values(snapshot: Snapshot, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
+    """The values of stored (k, payload) pairs, interned ones in one statement."""
+    keys = list(keys)
+    long = {interned_id(str(p)) for k, p in keys if k >= INTERNED}
+    blobs = snapshot.blobs(long) if long else {}
+    return [
+        decode(blobs[interned_id(str(p))]) if k >= INTERNED else from_columns(k, p) for k, p in keys
+    ]
+
+
+def resolve_basis(snapshot: Snapshot, x: int | bytes | InstantLike) -> int:
     """The t that a t, a transaction entity, a transaction id or an instant names in *snapshot*.
 
     Raises:
@@ -405,18 +454,14 @@ def resolve_basis(snapshot: Snapshot, dialect: Dialect, x: int | bytes | Instant
         except ValueError:
             pass  # then it is the text of an instant, or nothing
     if isinstance(x, bytes):
-        rows = snapshot.rows(f"SELECT t FROM tx WHERE id = {dialect.placeholder(1)}", (x,))
-        if not rows:
+        named = snapshot.transaction_of(x)
+        if named is None:
             raise UnknownBasis(f"no transaction has the id {x.hex()}", basis=x.hex())
-        return int(rows[0][0])
+        return named
     if not isinstance(x, str | date):
         raise UnknownBasis(
             f"{x!r} is no basis",
             hint="give a t, a transaction (entity or id), or an instant",
             basis=x,
         )
-    rows = snapshot.rows(
-        f"SELECT t FROM tx WHERE time <= {dialect.placeholder(1)} ORDER BY time DESC, t DESC LIMIT 1",
-        (instant(x),),
-    )
-    return int(rows[0][0]) if rows else 0
+    return snapshot.transaction_at(instant(x))

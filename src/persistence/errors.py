@@ -1,31 +1,31 @@
 """Every error a caller can meet, in one tree; the class says whether trying again can help.
 
-    PersistenceError
-    ├── InputError                 the caller's data or call is wrong (CLI exit 2)
-    │   ├── EdnError               text that is not EDN; carries line and column
-    │   ├── ValueRefused           a value that cannot be kept
-    │   ├── LimitExceeded          a stated limit; names the limit
-    │   ├── IntervalError          an empty, reversed or naive interval or instant
-    │   ├── SchemaError            a schema declaration or evolution that is refused
-    │   ├── TransactionError       data that cannot be transacted
-    │   │   ├── ConflictError      several facts of one transaction contradict; lists all
-    │   │   ├── UniqueConflict     a unique value that names another entity
-    │   │   ├── CasFailed          :db/cas found another value
-    │   │   └── EntityNotFound     a lookup ref or ident that names nothing
-    │   ├── UnknownBasis           a basis that the log does not hold
-    │   ├── QueryError             a query or pull pattern that cannot be run
-    │   │   └── UnboundVariable    names the variables
-    │   └── ImportRefused          rows of an import that were refused
-    ├── BudgetExceeded             a query over its time or row budget
-    └── StoreError                 the store or its medium
-        ├── NotAStore              the file is something else
-        ├── NewerStore             written by a later version
-        ├── ReadOnlyStore          cannot be written
-        ├── StoreFull              no space left; nothing was written
-        ├── CorruptStore           index, log or ids disagree
-        ├── StoreClosed            used after close
-        ├── StoreBusy              another writer held on too long; safe to retry
-        └── ConnectionLost         the server went away; `outcome` says what is known
+PersistenceError
+├── InputError                 the caller's data or call is wrong (CLI exit 2)
+│   ├── EdnError               text that is not EDN; carries line and column
+│   ├── ValueRefused           a value that cannot be kept
+│   ├── LimitExceeded          a stated limit; names the limit
+│   ├── IntervalError          an empty, reversed or naive interval or instant
+│   ├── SchemaError            a schema declaration or evolution that is refused
+│   ├── TransactionError       data that cannot be transacted
+│   │   ├── ConflictError      several facts of one transaction contradict; lists all
+│   │   ├── UniqueConflict     a unique value that names another entity
+│   │   ├── CasFailed          :db/cas found another value
+│   │   └── EntityNotFound     a lookup ref or ident that names nothing
+│   ├── UnknownBasis           a basis that the log does not hold
+│   ├── QueryError             a query or pull pattern that cannot be run
+│   │   └── UnboundVariable    names the variables
+│   └── ImportRefused          rows of an import that were refused
+├── BudgetExceeded             a query over its time or row budget
+└── StoreError                 the store or its medium
+    ├── NotAStore              the file is something else
+    ├── NewerStore             written by a later version
+    ├── ReadOnlyStore          cannot be written
+    ├── StoreFull              no space left; nothing was written
+    ├── CorruptStore           index, log or ids disagree
+    ├── StoreClosed            used after close
+    ├── StoreBusy              another writer held on too long; safe to retry
+    └── ConnectionLost         the server went away; `outcome` says what is known
 """
 
 from __future__ import annotations

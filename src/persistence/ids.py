@@ -1,9 +1,9 @@
 """How the 63 bits of an entity id are divided.
 
-    bits 0..44   ordinary entities, numbered by the store at commit
-    2**45 + n    entities the system itself declares (built-in attributes)
-    2**46 + t    the entity of transaction t
-    bits 48..62  free: they will name a replica, so that clones can be merged
+bits 0..44   ordinary entities, numbered by the store at commit
+2**45 + n    entities the system itself declares (built-in attributes)
+2**46 + t    the entity of transaction t
+bits 48..62  free: they will name a replica, so that clones can be merged
 """
 
 from __future__ import annotations

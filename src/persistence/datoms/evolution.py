@@ -26,9 +26,11 @@ _VALUE: Final = Keyword("db.unique/value")
 _TUPLE: Final = Keyword("db.type/tuple")
 
 _SPEC: Final = frozenset((boot.ENTITY_ATTRS, boot.ENTITY_PREDS))
-_DECLARES: Final = frozenset(
-    attribute.ident for attribute in boot.BUILT_IN if 2 <= (attribute.id or 0) <= 16
-) - _SPEC - {boot.DOC}
+_DECLARES: Final = (
+    frozenset(attribute.ident for attribute in boot.BUILT_IN if 2 <= (attribute.id or 0) <= 16)
+    - _SPEC
+    - {boot.DOC}
+)
 
 
 @attrs.frozen
@@ -148,9 +150,7 @@ def check_tuples(schema: Schema) -> None:
         for part in attribute.tuple_attrs or ():
             component = schema[part]
             if component.many:
-                _refuse(
-                    attribute.ident, ":db/tupleAttrs", part, "a part must have cardinality one"
-                )
+                _refuse(attribute.ident, ":db/tupleAttrs", part, "a part must have cardinality one")
             if component.tuple_attrs:
                 _refuse(attribute.ident, ":db/tupleAttrs", part, "a part cannot be a tuple itself")
 

@@ -122,7 +122,16 @@ def fact_row(
 
 
 def closed_row(
-    branch: int, a: int, e: int, k: int, payload: Payload, vf: int, vt: int, t0: int, t1: int, ix: int
+    branch: int,
+    a: int,
+    e: int,
+    k: int,
+    payload: Payload,
+    vf: int,
+    vt: int,
+    t0: int,
+    t1: int,
+    ix: int,
 ) -> FactRow:
     """The row of a rectangle that is believed no more from *t1* on."""
     return (3 * branch + 2, a, e, k, payload, vf, vt, t0, t1, ix, fork(t0, t1 - 1))

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from persistence.datoms import InstantLike, Schema
 from persistence.query import FunctionRegistry
-from persistence.store.protocol import Dialect, Snapshot
+from persistence.store.dialect import Dialect
+from persistence.store.protocol import Snapshot
 from persistence.values import Keyword
 
 

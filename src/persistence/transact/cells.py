@@ -8,6 +8,8 @@ net changes: retracts and asserts of exactly the pieces that differ.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
 import attrs
 
 from persistence.datoms import (
@@ -37,8 +39,7 @@ from persistence.transact.typed import Typed
 from persistence.values import Kind
 
 
-@attrs.define
-class _Single:
+class _Single(NamedTuple):
     """A cell of which only one assert is known; most cells of an import stay that."""
 
     key: ValueKey
@@ -100,18 +101,19 @@ class Cells:
 
     def _pairs(self, operations: Iterable[Operation]) -> set[Cell]:
         """The cells of entities that may have facts; new ids have none."""
-        fresh = self.base.next_e
+        fresh, last = self.base.next_e, self.resolver.next_e
         numbers = self.base.numbers
         entity = self.resolver.entity
         pairs = set()
         for op in operations:
+            named = op.e
+            e = named if type(named) is int else entity(named)
+            if e is None or fresh <= e < last:
+                continue
             if isinstance(op, RetractEntity | Ensure) or op.attribute.tuple_attrs:
                 continue
             number = numbers.get(op.attribute.ident)
-            if number is None:
-                continue
-            e = op.e if type(op.e) is int else entity(op.e)
-            if e is not None and (e < fresh or e >= self.resolver.next_e):
+            if number is not None:
                 pairs.add((e, number))
         return pairs
 
@@ -148,21 +150,23 @@ class Cells:
     # ------------------------------------------------------------------ writing
 
     def _add(self, op: Add) -> None:
-        e = op.e if type(op.e) is int else self.resolver.required(op.e)
-        attribute = op.attribute
-        value = self.resolver.required(op.value) if attribute.ref else op.value
+        named, attribute, value, span = op
+        e = named if type(named) is int else self.resolver.required(named)
+        if attribute.ref:
+            value = self.resolver.required(value)
         typed = self.typed.value(e, attribute, value)
         if typed is None:
             return
-        self.put(e, attribute, typed[0], typed[1], op.span or self.span)
+        cell = (e, typed[0])
+        if cell in self.state:
+            self._put_again(cell, attribute, typed[1], span or self.span)
+        else:
+            self._put(cell, _Single(typed[1], span or self.span))
 
-    def put(self, e: int, attribute: Attribute, number: int, key: ValueKey, span: Interval) -> None:
-        """Asserts one value over *span*."""
-        cell = (e, number)
-        state = self.state.get(cell)
-        if state is None:
-            self._put(cell, _Single(key, span))
-            return
+    def _put_again(self, cell: Cell, attribute: Attribute, key: ValueKey, span: Interval) -> None:
+        """Asserts one value over *span* in a cell that holds something already."""
+        e = cell[0]
+        state = self.state[cell]
         if isinstance(state, _Single):
             first = state
             state = CellState({})

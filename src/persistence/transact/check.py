@@ -28,7 +28,6 @@ from persistence.transact.cells import Cells
 from persistence.transact.forms import Ensure, Operation
 
 
-
 def unique(cells: Cells, schema: Schema, changes: Sequence[Change]) -> None:
     """No two entities may hold one value of a unique attribute at one instant."""
     watched = {
@@ -48,7 +47,11 @@ def unique(cells: Cells, schema: Schema, changes: Sequence[Change]) -> None:
     held = cells.base.live_values(stored) if stored else []
     for e, a, k, payload, vf, vt, _ in held:
         for claimant, span in claims[a, k, payload]:
-            if claimant != e and overlaps((vf, vt), span) and _still(cells, (e, a), (k, payload), span):
+            if (
+                claimant != e
+                and overlaps((vf, vt), span)
+                and _still(cells, (e, a), (k, payload), span)
+            ):
                 _conflict(cells, watched[a], (k, payload), claimant, e)
     for (a, k, payload), told in claims.items():
         for index, (e, span) in enumerate(told):
@@ -80,7 +83,9 @@ def _conflict(
     )
 
 
-def specs(cells: Cells, schema: Schema, operations: Iterable[Operation]) -> list[tuple[int, EntitySpec]]:
+def specs(
+    cells: Cells, schema: Schema, operations: Iterable[Operation]
+) -> list[tuple[int, EntitySpec]]:
     """Entities under `:db/ensure` have the attributes their spec names; gives what to ensure."""
     found: list[tuple[int, EntitySpec]] = []
     for op in operations:
@@ -211,9 +216,7 @@ def new_facts(
     live: Iterable[Live], changes: Iterable[Change], numbers: frozenset[int]
 ) -> list[tuple[int, int, int, Payload]]:
     """The (e, a, k, payload) of attributes *numbers* that stay open after *changes*."""
-    rows = {
-        (e, a, k, payload): None for e, a, k, payload, _, vt, _ in live if vt == FOREVER
-    }
+    rows = {(e, a, k, payload): None for e, a, k, payload, _, vt, _ in live if vt == FOREVER}
     for e, a, k, payload, _, vt, op in changes:
         if a in numbers and vt == FOREVER:
             if op == ASSERT:
@@ -221,5 +224,3 @@ def new_facts(
             else:
                 rows.pop((e, a, k, payload), None)
     return list(rows)
-
-

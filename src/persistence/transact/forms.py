@@ -13,19 +13,23 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import attrs
 
 from persistence.datoms import Attribute, Datom, Interval, Schema, instant, interval
-from persistence.datoms.bootstrap import BUILT_IN_IDS, ENSURE, TX_INSTANT
+from persistence.datoms.bootstrap import ENSURE, TX_INSTANT
 from persistence.errors import TransactionError, ValueRefused
 from persistence.ids import LAST_ENTITY, is_tx_entity
-from persistence.values import Keyword, List, Map, Set, keyword, read
+from persistence.values import Keyword, Set, keyword, read
 
 
 class Tempid:
-    """An entity that the transaction itself names; *key* is what the caller wrote, if anything."""
+    """An entity that the transaction itself names; *key* is what the caller wrote, if anything.
 
-    __slots__ = ("key",)
+    `id` is the entity id, once it is resolved.
+    """
+
+    __slots__ = ("id", "key")
 
     def __init__(self, key: str | int | None = None) -> None:
         self.key = key
+        self.id: int | None = None
 
     def __repr__(self) -> str:
         return "a nameless entity" if self.key is None else repr(self.key)
@@ -268,9 +272,7 @@ class Parser:
         e = parse_entity(form[1], self.schema)
         span = self.span(form[4:], form)
         if reverse:
-            self.operations.append(
-                Add(parse_entity(form[3], self.schema), attribute, e, span)
-            )
+            self.operations.append(Add(parse_entity(form[3], self.schema), attribute, e, span))
         else:
             value = self.value(attribute, form[3], form)
             self.operations.append(Add(e, attribute, value, span))
@@ -333,9 +335,7 @@ class Parser:
         if start is None and end is None:
             return None
         default = self.default_span
-        return interval(
-            default[0] if start is None else start, default[1] if end is None else end
-        )
+        return interval(default[0] if start is None else start, default[1] if end is None else end)
 
     default_span: Interval = attrs.field(kw_only=True)
 
@@ -386,9 +386,7 @@ class Parser:
                 operations.append(Add(e, attribute, value, span))
         return e
 
-    def references(
-        self, attribute: Attribute, value: Any, many: bool, form: Any
-    ) -> list[Entity]:
+    def references(self, attribute: Attribute, value: Any, many: bool, form: Any) -> list[Entity]:
         """The entities that the value of a reference attribute names."""
         if many and isinstance(value, _MANY) and not self._is_lookup(value):
             return [self.reference(item, form) for item in value]

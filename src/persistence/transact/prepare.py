@@ -1,12 +1,12 @@
 """Data in, datoms out: decides everything that one transaction writes, and writes nothing.
 
-    parse     forms -> operations            (forms)
-    resolve   names -> entity ids            (resolve; one statement, more for chained identities)
-    apply     operations -> cells            (cells; one statement for all cells)
-    derive    composite tuples               (tuples)
-    check     types, uniqueness, specs       (typed, check; one statement for all unique values)
-    evolve    schema facts -> schema         (datoms.evolution; only when schema changed)
-    cut       net changes -> index rows      (datoms.rectangles)
+parse     forms -> operations            (forms)
+resolve   names -> entity ids            (resolve; one statement, more for chained identities)
+apply     operations -> cells            (cells; one statement for all cells)
+derive    composite tuples               (tuples)
+check     types, uniqueness, specs       (typed, check; one statement for all unique values)
+evolve    schema facts -> schema         (datoms.evolution; only when schema changed)
+cut       net changes -> index rows      (datoms.rectangles)
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from persistence.datoms import (
     Live,
     Schema,
     cut,
+    evolution,
     instant,
     interval,
 )
 from persistence.datoms import bootstrap as boot
-from persistence.datoms import evolution
 from persistence.errors import LimitExceeded, PersistenceError, TransactionError
 from persistence.ids import tx_entity
 from persistence.transact import check, tuples
@@ -85,12 +85,13 @@ class Prepared:
             for e, a, k, payload, vf, vt, op in self.changes
         ]
 
-
     def datoms(self) -> tuple[Datom, ...]:
         """The datoms as their readers see them."""
         typed, tx = self.typed, tx_entity(self.t)
         return tuple(
-            Datom(e, typed.known[a], typed.python((k, payload)), tx, self.time, vf, vt, op == ASSERT)
+            Datom(
+                e, typed.known[a], typed.python((k, payload)), tx, self.time, vf, vt, op == ASSERT
+            )
             for e, a, k, payload, vf, vt, op in self.changes
         )
 

@@ -19,7 +19,6 @@ from persistence.errors import EntityNotFound, LimitExceeded, PersistenceError, 
 from persistence.ids import LAST_ENTITY
 from persistence.transact.base import Base
 from persistence.transact.forms import (
-    CURRENT_TX,
     Add,
     Cas,
     Current,
@@ -149,20 +148,21 @@ class Resolver:
         """New ids for the tempids that name nothing yet, in order of appearance."""
         next_e = self.base.next_e
         for op in operations:
-            e = op.e
-            if type(e) is int and next_e <= e <= LAST_ENTITY:
-                next_e = e + 1
-            if isinstance(op, Add) and op.attribute.ref and type(op.value) is int:
-                if next_e <= op.value <= LAST_ENTITY:
-                    next_e = op.value + 1
-        ids = self.ids
+            for e in (op.e, op.value) if type(op) is Add and op.attribute.ref else (op.e,):
+                if type(e) is int and next_e <= e <= LAST_ENTITY:
+                    next_e = e + 1
+        ids, groups = self.ids, self._groups
         for op in operations:
             e = op.e
-            if type(e) is Tempid:
-                group = self.group(e)
-                if group not in ids:
-                    ids[group] = next_e
+            if type(e) is Tempid and e.id is None:
+                group: Any = e if e.key is None else e.key
+                if groups:
+                    group = self.group(e)
+                known = ids.get(group)
+                if known is None:
+                    known = ids[group] = next_e
                     next_e += 1
+                e.id = known
         if next_e > LAST_ENTITY:
             raise LimitExceeded(
                 f"entity ids end at {LAST_ENTITY}",
@@ -196,8 +196,11 @@ class Resolver:
         """The id of *entity*; None for a tempid that has none yet, or what names nothing."""
         if type(entity) is int:
             return entity
-        if isinstance(entity, Tempid):
-            return self.ids.get(self.group(entity))
+        if type(entity) is Tempid:
+            if entity.id is None:
+                entity.id = self.ids.get(self.group(entity)) if self.next_e else None
+                return self.ids.get(self.group(entity))
+            return entity.id
         if isinstance(entity, Lookup):
             key = self.key(entity.attribute, entity.value)
             if key is None:

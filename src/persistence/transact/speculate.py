@@ -22,7 +22,8 @@ from persistence.db.source import Source
 from persistence.errors import UnknownBasis
 from persistence.ids import is_tx_entity, tx_position
 from persistence.query import FunctionRegistry
-from persistence.store.protocol import Dialect, Payload, Snapshot
+from persistence.store.dialect import Dialect
+from persistence.store.protocol import Payload, Snapshot
 from persistence.transact.ensure import ensure_entities
 from persistence.transact.prepare import Prepared, prepare
 from persistence.values import INTERNED, Keyword, decode, interned_id

@@ -8,6 +8,7 @@ the timelines of all parts, so it is right at every instant and not only now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from persistence.datoms import Attribute, Interval, Schema
@@ -40,9 +41,11 @@ def _rebuild(cells: Cells, e: int, attribute: Attribute, number: int, parts: lis
     lines = [cells.timeline((e, part)) for part in parts]
     edges = sorted({edge for line in lines for _, span in line for edge in span})
     after: dict[Any, list[Interval]] = {}
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         values = tuple(
-            next((cells.typed.python(key) for key, span in line if span[0] <= start < span[1]), None)
+            next(
+                (cells.typed.python(key) for key, span in line if span[0] <= start < span[1]), None
+            )
             for line in lines
         )
         if any(value is not None for value in values):

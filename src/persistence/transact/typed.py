@@ -6,7 +6,7 @@ cells are compared by key.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -22,6 +22,13 @@ from persistence.transact.base import Base
 from persistence.values import Keyword, columns, decode, from_columns, interned_id
 
 
+class _Use(NamedTuple):
+    """What is asked of an attribute for every value: its number and the kinds it takes."""
+
+    number: int
+    kinds: frozenset[int] | None
+
+
 @attrs.define
 class Typed:
     """The values and attribute numbers of one transaction."""
@@ -32,7 +39,7 @@ class Typed:
     interned: dict[bytes, bytes] = attrs.field(factory=dict)
     attributes: dict[Keyword, int] = attrs.field(factory=dict)  # newly numbered
     known: dict[int, Keyword] = attrs.field(factory=dict)  # number -> ident, as far as used
-    _kinds: dict[Keyword, frozenset[int] | None] = attrs.field(factory=dict)
+    _uses: dict[Keyword, _Use] = attrs.field(factory=dict)
 
     def value(self, e: int, attribute: Attribute, value: Any) -> tuple[int, ValueKey] | None:
         """The number of *attribute* and the key of *value*; None when the value is refused,
@@ -45,7 +52,8 @@ class Typed:
         except ValueRefused as error:
             self._refuse(e, attribute, value, error.message, error.hint)
             return None
-        kinds = self._kinds_of(attribute)
+        use = self._uses.get(attribute.ident) or self._use(attribute)
+        kinds = use.kinds
         if kinds is not None and (k & 31) not in kinds:
             self._refuse(
                 e,
@@ -60,8 +68,8 @@ class Typed:
         key = (k, payload)
         self.values[key] = value
         if blob is not None:
-            self.interned[interned_id(payload)] = blob
-        return self.number(attribute.ident), key
+            self.interned[interned_id(str(payload))] = blob
+        return use.number, key
 
     def key(self, value: Any) -> ValueKey:
         """The key of a value that is only compared."""
@@ -91,7 +99,7 @@ class Typed:
             return self.values[key]
         k, payload = key
         if k >= 32:
-            content = interned_id(payload)
+            content = interned_id(str(payload))
             blob = self.interned.get(content) or self.base.blobs([content])[content]
             value = decode(blob)
         else:
@@ -102,7 +110,7 @@ class Typed:
     def fetch(self, keys: list[ValueKey]) -> None:
         """Reads the interned values among *keys* in one statement."""
         missing = {
-            interned_id(payload): (k, payload)
+            interned_id(str(payload)): (k, payload)
             for k, payload in keys
             if k >= 32 and (k, payload) not in self.values
         }
@@ -115,14 +123,12 @@ class Typed:
         text = repr(self.python(key))
         return text if len(text) <= 80 else text[:77] + "..."
 
-    def _kinds_of(self, attribute: Attribute) -> frozenset[int] | None:
-        try:
-            return self._kinds[attribute.ident]
-        except KeyError:
-            declared = attribute.value_type
-            kinds = None if declared is None else VALUE_TYPES[declared]
-            self._kinds[attribute.ident] = kinds
-            return kinds
+    def _use(self, attribute: Attribute) -> _Use:
+        declared = attribute.value_type
+        kinds = None if declared is None else VALUE_TYPES[declared]
+        use = _Use(self.number(attribute.ident), kinds)
+        self._uses[attribute.ident] = use
+        return use
 
     def _satisfies(self, e: int, attribute: Attribute, value: Any) -> bool:
         for name in attribute.preds:
@@ -139,9 +145,7 @@ class Typed:
                 return False
         return True
 
-    def _refuse(
-        self, e: int, attribute: Attribute, value: Any, why: str, hint: str | None
-    ) -> None:
+    def _refuse(self, e: int, attribute: Attribute, value: Any, why: str, hint: str | None) -> None:
         shown = repr(value)
         if attribute.sensitive:
             shown = f"a {type(value).__name__}"
