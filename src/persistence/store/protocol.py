@@ -1,0 +1,231 @@
+"""What a backend promises, at the level the transactor works on.
+
+A store keeps four kinds of rows (attributes, transactions, log datoms, fact rectangles) and
+runs SQL. It gives them no meaning: kinds are small integers, instants are microseconds, and
+which rows to write has been decided above. Both backends pass the same conformance suite.
+
+    Store.snapshot()   a consistent read; many at once, from any thread
+    Store.session()    the one writer; everything it appends is committed together, or nothing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol, TypeAlias
+
+import attrs
+
+from persistence.store.dialect import Dialect
+from persistence.values import Payload
+
+OPEN_T: Final = 2**47 - 1  # t1 of a rectangle that is still believed
+
+OPEN_SEGMENT: Final = 0  # live and open in valid time
+BOUNDED_SEGMENT: Final = 1  # live, with an end in valid time
+CLOSED_SEGMENT: Final = 2  # no longer believed
+SEGMENTS: Final = 3
+
+
+@attrs.frozen(slots=True)
+class Head:
+    """The last transaction of the store, or t = 0 before any."""
+
+    t: int
+    id: bytes
+    time: int
+    leaf: bytes
+    next_e: int
+
+
+@attrs.frozen(slots=True)
+class TxRow:
+    """One transaction as stored. `entry` is the canonical header that the leaf hashes."""
+
+    t: int
+    branch: int
+    parent: int
+    id: bytes
+    time: int
+    next_e: int
+    entry: bytes
+    leaf: bytes
+
+
+# (e, a, k, payload, vf, vt, t0): a live rectangle
+Live: TypeAlias = tuple[int, int, int, Payload, int, int, int]
+# (i, e, a, k, payload, vf, vt, op): a datom of one transaction
+LogRow: TypeAlias = tuple[int, int, int, int, Payload, int, int, int]
+# (seg, a, e, k, payload, vf, vt, t0, t1, ix, node): a rectangle to write
+FactRow: TypeAlias = tuple[int, int, int, int, Payload, int, int, int, int, int, int | None]
+# (seg, a, e, vt, k, payload, t0): the key of a rectangle
+FactKey: TypeAlias = tuple[int, int, int, int, int, Payload, int]
+
+
+@attrs.frozen(slots=True)
+class Batch:
+    """Everything one transaction writes."""
+
+    tx: TxRow
+    attributes: Sequence[tuple[int, str]]  # new ones: id, ident
+    flags: Sequence[tuple[int, int]]  # attribute id, flags to switch on
+    blobs: Sequence[tuple[bytes, bytes]]  # interned values: content id, canonical bytes
+    log: Sequence[LogRow]
+    remove: Sequence[FactKey]
+    insert: Sequence[FactRow]
+    texts: Sequence[tuple[int, int, str, str]]  # full text: a, k, payload, text
+    reindex: Sequence[tuple[int, int]]  # attribute id, new ix of its facts
+
+
+@attrs.frozen(slots=True)
+class Size:
+    """How much a store holds."""
+
+    rows: dict[str, int]  # of each table
+    bytes: int  # on the medium, indexes and all
+    parts: dict[str, int]  # the bytes of each table and index, where the engine tells
+
+    @property
+    def bytes_per_datom(self) -> float:
+        """Everything the store occupies, for each datom of its log."""
+        return self.bytes / max(1, self.rows["log"])
+
+
+class Snapshot(Protocol):
+    """One consistent state of the store, for reading."""
+
+    def head(self) -> Head: ...
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Every row of *sql*, whose parameters are numbered as the dialect numbers them."""
+        ...
+
+    def attributes(self) -> list[tuple[int, str, int]]:
+        """Every attribute: id, ident, flags."""
+        ...
+
+    # Rectangles are read as of *t*, or those live now when it is None (segments 0 and 1).
+    # As of an earlier t, rows known then: t0 <= t < t1 over all three segments.
+
+    def live(
+        self, branch: int, pairs: Iterable[tuple[int, int]], t: int | None = None
+    ) -> list[Live]:
+        """The rectangles of these (e, a) pairs, in one statement."""
+        ...
+
+    def live_entities(
+        self, branch: int, entities: Iterable[int], t: int | None = None
+    ) -> list[Live]:
+        """The rectangles of these entities, in one statement."""
+        ...
+
+    def live_values(
+        self, branch: int, keys: Iterable[tuple[int, int, Payload]], t: int | None = None
+    ) -> list[Live]:
+        """The rectangles with one of these (a, k, payload) of indexed attributes, in one
+        statement."""
+        ...
+
+    def live_attributes(
+        self, branch: int, attributes: Iterable[int], t: int | None = None
+    ) -> list[Live]:
+        """The rectangles of these attributes, in one statement."""
+        ...
+
+    def changes_of(self, attributes: Iterable[int], after: int) -> list[int]:
+        """The t > *after* whose log has datoms of these attributes, ascending.
+
+        Read from the index, where every datom leaves a t0 or a t1.
+        """
+        ...
+
+    def blobs(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The interned values with these content ids, in one statement."""
+        ...
+
+    def transactions(self, after: int, to: int, limit: int) -> list[TxRow]:
+        """Transactions with after < t <= to, in order, at most *limit*."""
+        ...
+
+    def transaction_of(self, id: bytes) -> int | None:
+        """The t of the transaction with this content id, None when there is none."""
+        ...
+
+    def transaction_at(self, time: int) -> int:
+        """The last t whose transaction time is not later than *time*; 0 before the first."""
+        ...
+
+    def log(self, after: int, to: int) -> Iterable[tuple[Any, ...]]:
+        """Log rows (t, i, e, a, k, payload, vf, vt, op) with after < t <= to, in order.
+
+        A stream: it never holds more than a few thousand rows, and ends with the snapshot.
+        """
+        ...
+
+    def facts(self) -> Iterable[FactRow]:
+        """Every rectangle by (seg, a, e), as a stream."""
+        ...
+
+
+class Session(Snapshot, Protocol):
+    """The one writer. Leaving it normally commits; leaving it by an exception undoes all."""
+
+    def append(self, batch: Batch) -> None:
+        """Write everything of *batch*.
+
+        Raises:
+            CorruptStore: a rectangle to remove is not there.
+        """
+        ...
+
+    def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
+        """New attributes without a transaction, for a store that is built from another's log."""
+        ...
+
+    def clear_index(self) -> None:
+        """Remove every rectangle, all full text and the flags of the attributes."""
+        ...
+
+    def write_index(
+        self,
+        *,
+        remove: Sequence[FactKey] = (),
+        insert: Sequence[FactRow] = (),
+        texts: Sequence[tuple[int, int, str, str]] = (),
+        flags: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """The index part of a batch alone, to rebuild the index from the log."""
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """One transaction of a group: an exception undoes it alone."""
+        ...
+
+
+class Store(Protocol):
+    """One backend on one database."""
+
+    dialect: Dialect
+    uri: str
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]: ...
+
+    def session(self) -> AbstractContextManager[Session]: ...
+
+    def interrupt_after(self, seconds: float) -> AbstractContextManager[Callable[[], bool]]:
+        """Stop a statement of this thread that runs longer; tells whether it was stopped."""
+        ...
+
+    def size(self) -> Size:
+        """How many rows and bytes there are. Counts every row, so it takes a while."""
+        ...
+
+    def damage(self) -> list[str]:
+        """What the engine's own integrity check finds wrong with its files."""
+        ...
+
+    def analyze(self) -> None:
+        """Let the engine count what it plans its queries by; worth it after a large import."""
+        ...
+
+    def close(self) -> None: ...

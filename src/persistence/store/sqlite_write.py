@@ -1,0 +1,180 @@
+"""The writes of a SQLite store: one session at a time, committed together or not at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from types import TracebackType
+from typing import Any, Final
+
+import apsw
+
+from persistence.errors import CorruptStore, StoreBusy, StoreError
+from persistence.store.protocol import Batch, FactKey, FactRow
+from persistence.store.sqlite_errors import translated
+from persistence.store.sqlite_read import SEGMENTS, SqliteReads
+from persistence.store.words import words
+
+_TX: Final = (
+    "INSERT INTO tx (t, branch, parent, id, time, next_e, leaf, entry)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+)
+_ATTR: Final = "INSERT INTO attr (id, ident) VALUES (?1, ?2)"
+_FLAGS: Final = "UPDATE attr SET flags = flags | ?2 WHERE id = ?1"
+_BLOB: Final = "INSERT INTO blob (id, data) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
+_LOG: Final = (
+    "INSERT INTO log (t, i, e, a, k, v, vf, vt, op) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+)
+_INSERT: Final = (
+    "INSERT INTO fact (seg, a, e, k, v, vf, vt, t0, t1, ix, node)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+)
+_REMOVE: Final = (
+    "DELETE FROM fact WHERE seg = ?1 AND a = ?2 AND e = ?3 AND vt = ?4 AND k = ?5 AND v = ?6"
+    " AND t0 = ?7"
+)
+_TEXT: Final = "INSERT INTO text (a, k, v) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING RETURNING id"
+_WORDS: Final = "INSERT INTO fts (rowid, words) VALUES (?1, ?2)"
+_REINDEX: Final = (
+    f"{SEGMENTS} UPDATE fact SET ix = ?2 WHERE seg IN (SELECT seg FROM segment) AND a = ?1"
+)
+
+
+class SqliteSession(SqliteReads):
+    """The writing connection. Its reads see what it has written."""
+
+    def __init__(
+        self, connection: apsw.Connection, uri: str, lock: threading.Lock, patience: float
+    ) -> None:
+        super().__init__(connection, uri)
+        self._lock = lock
+        self._patience = patience
+        self._owner: int | None = None
+
+    def __enter__(self) -> SqliteSession:
+        if self._owner == threading.get_ident():
+            raise StoreError(
+                "a session is already open in this thread", hint="use savepoint() inside it"
+            )
+        if not self._lock.acquire(timeout=self._patience):
+            raise StoreBusy(
+                f"another thread has been writing to {self._uri} for {self._patience:g} s",
+                hint="try again, or open the store with a longer busy_timeout",
+                uri=self._uri,
+            )
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            self._lock.release()
+            raise translated(error, self._uri, self.connection) from error
+        self._owner = threading.get_ident()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._end_streams()
+            if kind is None:
+                self._require_transaction()
+                self._run("COMMIT", ())
+        finally:
+            try:
+                self._undo()
+            finally:
+                self._owner = None
+                self._lock.release()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._require_transaction()
+        self._run("SAVEPOINT one", ())
+        try:
+            yield
+        except BaseException:
+            # A full disk may have made the engine undo everything, the savepoint with it.
+            if self.connection.in_transaction:
+                self._run("ROLLBACK TO one; RELEASE one", ())
+            raise
+        self._require_transaction()
+        self._run("RELEASE one", ())
+
+    def append(self, batch: Batch) -> None:
+        self._require_transaction()
+        tx = batch.tx
+        self._run(_TX, (tx.t, tx.branch, tx.parent, tx.id, tx.time, tx.next_e, tx.leaf, tx.entry))
+        self._many(_ATTR, batch.attributes)
+        self._many(_BLOB, batch.blobs)
+        self._many(_LOG, [(tx.t, *row) for row in batch.log])
+        self.write_index(
+            remove=batch.remove, insert=batch.insert, texts=batch.texts, flags=batch.flags
+        )
+        self._many(_REINDEX, batch.reindex)
+
+    def write_index(
+        self,
+        *,
+        remove: Sequence[FactKey] = (),
+        insert: Sequence[FactRow] = (),
+        texts: Sequence[tuple[int, int, str, str]] = (),
+        flags: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self._require_transaction()
+        if remove:
+            before = self.connection.total_changes()
+            self._many(_REMOVE, remove)
+            missing = len(remove) - (self.connection.total_changes() - before)
+            if missing:
+                raise CorruptStore(
+                    f"{missing} rectangles that should be removed are not in the index",
+                    hint="run `persistence reindex`",
+                    missing=missing,
+                )
+        # In the order of the clustered key, so that neighbouring rows share a page.
+        self._many(_INSERT, sorted(insert, key=itemgetter(0, 1, 2)) if len(insert) > 1 else insert)
+        for a, k, payload, text in texts:
+            for (number,) in self.rows(_TEXT, (a, k, payload)):
+                self._run(_WORDS, (number, " ".join(words(text))))
+        self._many(_FLAGS, flags)
+
+    def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
+        self._require_transaction()
+        self._many(_ATTR, attributes)
+
+    def clear_index(self) -> None:
+        self._require_transaction()
+        self._run("DELETE FROM fact", ())
+        self._run("DELETE FROM text", ())
+        self._run("INSERT INTO fts (fts) VALUES ('delete-all')", ())
+        self._run("UPDATE attr SET flags = 0", ())
+
+    def _run(self, sql: str, params: Sequence[Any]) -> None:
+        try:
+            self._cursor.execute(sql, params)
+        except apsw.Error as error:
+            raise translated(error, self._uri, self.connection) from error
+
+    def _many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            try:
+                self._cursor.executemany(sql, rows)
+            except apsw.Error as error:
+                raise translated(error, self._uri, self.connection) from error
+
+    def _require_transaction(self) -> None:
+        # Without this a writer that goes on after a full disk would commit every statement alone.
+        if not self.connection.in_transaction:
+            raise StoreError(
+                f"the transaction on {self._uri} was undone by an earlier error",
+                hint="begin a new session",
+                uri=self._uri,
+            )
+
+    def _undo(self) -> None:
+        if self.connection.in_transaction:
+            self._run("ROLLBACK", ())
