@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.world import small_world
+
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MODULES = sorted(
@@ -17,6 +19,10 @@ MODULES = sorted(
 )
 
 
+def examples(name: str) -> list[doctest.DocTest]:
+    return doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_of_a_module_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -24,12 +30,23 @@ def test_docstring_examples_of_a_module_run(
     monkeypatch.chdir(tmp_path)
     report: list[str] = []
     runner = doctest.DocTestRunner(optionflags=FLAGS)
-    for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name)):
-        runner.run(example, out=report.append)
+    for example in examples(name):
+        with small_world() as world:
+            example.globs = {**world, **example.globs}
+            runner.run(example, out=report.append)
     assert not runner.failures, "".join(report)
 
 
+def test_no_docstring_example_is_skipped() -> None:
+    skipped = [
+        f"{test.name}: {line.source.strip()}"
+        for name in MODULES
+        for test in examples(name)
+        for line in test.examples
+        if doctest.SKIP in line.options
+    ]
+    assert not skipped, "\n".join(skipped)
+
+
 def test_there_are_docstring_examples() -> None:
-    finder = doctest.DocTestFinder()
-    found = [test for name in MODULES for test in finder.find(importlib.import_module(name))]
-    assert sum(len(test.examples) for test in found) > 10
+    assert sum(len(test.examples) for name in MODULES for test in examples(name)) > 10
