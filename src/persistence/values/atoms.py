@@ -17,7 +17,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from persistence.errors import InputError, LimitExceeded, ValueRefused
+from persistence.errors import LimitExceeded, ValueRefused
 from persistence.values.limits import Limits
 from persistence.values.names import Char, Keyword, Symbol
 
@@ -26,7 +26,8 @@ _NUMBER = re.compile(
     rf"({_INT})(?:(N)|/(0|[1-9][0-9]*+)|((?:\.[0-9]++)?+(?:[eE]([+-]?+[0-9]++))?+)(M)?+)?+\Z"
 ).match
 _INSTANT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))\Z",
+    r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.(\d+))?"
+    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)\Z",
     re.ASCII,
 ).match
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z").match
@@ -41,13 +42,14 @@ NAMED_CHARS = {
     "formfeed": "\f",
     "backspace": "\b",
 }
+_CODE = re.compile(r"u[0-9a-fA-F]{4}\Z").match
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\", '"': '"'}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def atom(token: str, limits: Limits) -> Any:
-    """The number, keyword, symbol or constant that *token* spells.
+    """The number, keyword, symbol, character or constant that *token* spells.
 
     Raises:
         ValueRefused: it spells none.
@@ -56,8 +58,10 @@ def atom(token: str, limits: Limits) -> Any:
     first = token[0]
     if first == ":":
         return Keyword(token[1:]) if token[1:2] != ":" else _no(token)
-    if first.isdecimal() or (first in "+-" and token[1:2].isdecimal()):
+    if first in "0123456789" or (first in "+-" and token[1:2].isdecimal()):
         return _number(token, limits)
+    if first == "\\":
+        return character(token)
     if token in _CONSTANTS:
         return _CONSTANTS[token]
     return Symbol(token)
@@ -68,6 +72,8 @@ def _no(token: str) -> Any:
 
 
 def _number(token: str, limits: Limits) -> Any:
+    if len(token) < 19 and token.isdigit() and token.isascii() and token[0] != "0":
+        return int(token)
     if len(token) > limits.number_digits:
         digits = max(sum(map(str.isdecimal, part)) for part in re.split("[/eE]", token))
         if digits > limits.number_digits:
@@ -134,6 +140,8 @@ def character(token: str) -> Char:
         return Char(text)
     if text in NAMED_CHARS:
         return Char(NAMED_CHARS[text])
+    if _CODE(text) is None:
+        raise ValueRefused(f"{token[:40]!r} is no EDN character")
     code = int(text[1:], 16)
     if 0xD800 <= code <= 0xDFFF:
         raise ValueRefused(f"{token} is a lone surrogate")
@@ -172,20 +180,12 @@ def instant(value: Any) -> dt.datetime:
             f"#inst {value!r} is no RFC 3339 timestamp",
             hint='write date, time and offset: #inst "2026-04-14T00:00:00Z"',
         )
-    *fields, fraction, sign, hours, minutes = match.groups()
-    fraction = (fraction or "").rstrip("0")
-    if len(fraction) > 6:
+    fraction = match[1]
+    if fraction is not None and len(fraction.rstrip("0")) > 6:
         raise ValueRefused(f"#inst {value!r} is finer than a microsecond")
     try:
-        year, month, day, hour, minute, second = map(int, fields)
-        microsecond = int(fraction.ljust(6, "0"))
-        local = dt.datetime(year, month, day, hour, minute, second, microsecond, dt.UTC)
-        if sign is None:
-            return local
-        if int(hours) > 23 or int(minutes) > 59:
-            raise ValueError("the offset is out of range")
-        offset = dt.timedelta(hours=int(hours), minutes=int(minutes))
-        return local - offset if sign == "+" else local + offset
+        # The pattern has refused all that fromisoformat would take beyond RFC 3339.
+        return dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
     except (ValueError, OverflowError) as error:
         raise ValueRefused(f"#inst {value!r}: {error}") from None
 
@@ -209,6 +209,3 @@ def _bytes(value: Any) -> bytes:
 
 
 BUILT_IN: dict[str, Callable[[Any], Any]] = {"inst": instant, "uuid": _uuid, "bytes": _bytes}
-
-Refused = (InputError, ValueError)
-"""What a tag handler may raise to refuse its value."""

@@ -2,57 +2,61 @@
 
 Whatever is hashed or signed passes through here, so doubtful text is an error and never a guess.
 One regular expression cuts the text into tokens; a stack of open collections takes the place of
-recursive calls. Line and column are worked out only once something is wrong.
+recursive calls. Tokens carry no positions: line and column are worked out once something is wrong.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
+from operator import length_hint
 from typing import Any, NoReturn
+
+import attrs
 
 from persistence.errors import EdnError, InputError, LimitExceeded
 from persistence.values import atoms
 from persistence.values.limits import LIMITS, Limits
-from persistence.values.names import Symbol
+from persistence.values.names import Keyword, Symbol
 from persistence.values.types import List, Map, Set, Value, freeze
 
 __all__ = ["read", "read_all"]
 
+Handler = Callable[[Any], Any]
+Default = Callable[[Symbol, Any], Any]
+
 _WS = r" \t\n\r\f,"
-_END = rf"(?=[{_WS}()\[\]{{}};]|\Z)"
+_REST = rf"[^{_WS}()\[\]{{}};]*+"  # up to white space or a delimiter: what must be one token
 _TOKEN = re.compile(
     rf"""
-    [{_WS}]*+ (?: ;[^\n]*+ [{_WS}]*+ )*+
-    (?: "([^"\\]*+)" {_END}                                     # 1 a string without escapes
-    |   ([^{_WS}()\[\]{{}}"\\;\#][^{_WS}()\[\]{{}}"\\;]*+) {_END}  # 2 number, keyword, symbol
-    |   (\[|\{{|\(|\#\{{)                                       # 3 opens a collection
-    |   (\]|\}}|\))                                             # 4 closes one
-    |   "([^"\\]*+(?:\\.[^"\\]*+)*+)" {_END}                    # 5 a string with escapes
-    |   (\#_)                                                   # 6 discards the next form
-    |   \#([^\W\d_][^{_WS}()\[\]{{}}"\\;]*+) {_END}             # 7 tags the next form
-    |   (\\(?:newline|return|space|tab|formfeed|backspace|u[0-9a-fA-F]{{4}}|[^{_WS}])) {_END}  # 8
-    |   (\#\#-?[A-Za-z]++) {_END}                               # 9 a float that has no digits
-    |   (.)                                                     # 10 none of these
-    |   \Z
-    )
+      [^{_WS}()\[\]{{}}"\\;\#]{_REST}                # a number, keyword or symbol
+    | "[^"\\]*+(?:\\.[^"\\]*+)*+"(?![^{_WS}()\[\]{{}};])   # a string, set apart from what follows
+    | [()\[\]{{}}]
+    | \#[{{_]
+    | \#{_REST}                                      # a tag, or a float that has no digits
+    | \\[^{_WS}]{_REST}                              # a character
+    | ;[^\n]*+
+    | [^{_WS}]                                       # none of these
     """,
     re.VERBOSE | re.DOTALL,
-).finditer
-
-_CLOSER = {"[": "]", "{": "}", "(": ")", "#{": "}"}
-_MEMO_SIZE = 1 << 15  # names seen before cost one dict lookup; the table is dropped when full
-_MEMO: dict[str, Any] = {}
+)
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_OPENER = {"[": "]", "{": "}", "(": ")", "#{": "}"}
+_PENDING = {"#": "this tag has no value", "#_": "this #_ has nothing to discard"}
 
-Handler = Callable[[Any], Any]
+_NAMES = frozenset((Keyword, Symbol, bool))
+_MEMO_SIZE = 1 << 15  # names seen before cost one lookup; the table is emptied when full
+_MEMO_CHARS = 64  # longer ones are no names somebody uses again and again
+_MEMO: dict[str, Any] = {}
 
 
 def read(
     text: str,
     *,
     readers: Mapping[str, Handler] | None = None,
-    default: Callable[[Symbol, Any], Any] | None = None,
+    default: Default | None = None,
     limits: Limits = LIMITS,
 ) -> Value:
     """The one form that *text* holds.
@@ -73,10 +77,11 @@ def read(
     Raises:
         EdnError: anything but exactly one form of valid EDN; carries line and column.
     """
-    forms = _forms(text, readers, default, limits)
+    source = _Source(text, readers or {}, default, limits)
+    forms = _forms(source)
     for value, _ in forms:
         for _, extra in forms:
-            _fail(text, extra, "one form is expected, here begins a second")
+            source.fail(extra, "one form is expected, here begins a second")
         return value
     _fail(text, len(text), "there is no form to read")
 
@@ -85,7 +90,7 @@ def read_all(
     text: str,
     *,
     readers: Mapping[str, Handler] | None = None,
-    default: Callable[[Symbol, Any], Any] | None = None,
+    default: Default | None = None,
     limits: Limits = LIMITS,
 ) -> Iterator[Value]:
     """Every form of *text* in turn, read as it is asked for.
@@ -96,227 +101,213 @@ def read_all(
     Raises:
         EdnError: on reaching something that is not EDN.
     """
-    return (value for value, _ in _forms(text, readers, default, limits))
+    return (value for value, _ in _forms(_Source(text, readers or {}, default, limits)))
 
 
-def _forms(
-    text: str,
-    readers: Mapping[str, Handler] | None,
-    default: Callable[[Symbol, Any], Any] | None,
-    limits: Limits,
-    position: int = 0,
-) -> Iterator[tuple[Value, int]]:
-    """Yields (value, where it begins). The hot loop: one turn per token, few calls."""
-    if type(text) is not str:
-        raise TypeError(f"EDN is read from str, not from {type(text).__name__}")
-    if not text.isascii() and (bad := _SURROGATE.search(text)) is not None:
-        _fail(text, bad.start(), "a lone surrogate is not Unicode text")
-    # What encloses the current collection: (its opener, its items, where it opened).
+def _forms(source: _Source) -> Iterator[tuple[Value, int]]:
+    """Yields (value, index of its first token). The hot loop: one turn per token, few calls."""
+    tokens = iter(source.tokens())
+    total = length_hint(tokens)
+    # What encloses the current collection: (its opener, its items, the index of its opener).
     stack: list[tuple[str, list[Any], int]] = []
     opener = ""  # of the current collection; "" at the top, "#" after a tag, "#_" after a discard
     items: list[Any] = []
-    opened = 0
+    opened = index = 0
     inside = False  # in a real collection, where a finished value only needs to be appended
     append = items.append
-    memo = _MEMO
-    value: Any
-    for match in _TOKEN(text, position):
-        kind = match.lastindex
-        if kind == 2:
-            token = match[2]
-            try:
-                value = memo[token]
-            except KeyError:
-                value = _atom(text, match, limits)
-        elif kind == 1:
-            value = match[1]
-        elif kind == 3 or kind == 6 or kind == 7:
-            if len(stack) >= limits.nesting:
-                _too_deep(text, _start(match), limits)
-            stack.append((opener, items, opened))
-            opened = match.start(kind) - (kind == 7)
-            opener = match[3] or ("#_" if kind == 6 else "#")
-            items = [] if kind != 7 else [match[7]]
-            append = items.append
-            inside = kind == 3
-            continue
-        elif kind == 4:
-            if _CLOSER.get(opener) != match[4]:
-                _unbalanced(text, match, opener, opened)
-            value = _collection(text, opener, items, opened, (readers, default, limits))
-            start = opened
-            opener, items, opened = stack.pop()
-            append = items.append
-            inside = opener in _CLOSER
-            if inside:
-                append(value)
+    get = _MEMO.get
+    for token in tokens:
+        value = get(token)
+        if value is None:
+            first = token[0]
+            if first == '"' and token != '"':
+                value = token[1:-1]
+                if "\\" in value:
+                    value = source.unescape(value, total - length_hint(tokens) - 1)
+            elif token in _OPENER or first == "#":
+                index = total - length_hint(tokens) - 1
+                if token[:2] != "##":
+                    if len(stack) >= source.limits.nesting:
+                        source.too_deep(index)
+                    stack.append((opener, items, opened))
+                    opened = index
+                    inside = token in _OPENER
+                    opener, items = (token, []) if inside else source.prefix(token, index)
+                    append = items.append
+                    continue
+                value = source.special_float(token, index)
+            elif token in ")]}":
+                if _OPENER.get(opener) != token:
+                    index = total - length_hint(tokens) - 1
+                    source.unbalanced(token, index, opener, opened)
+                value = tuple(items) if opener == "[" else source.build(opener, items, opened)
+                index = opened
+                opener, items, opened = stack.pop()
+                append = items.append
+                inside = opener in _OPENER
+                if inside:
+                    append(value)
+                    continue
+            elif first == ";":
                 continue
-        elif kind is None:
-            break
-        else:
-            value = _rare(text, match, kind)
+            elif token != "nil":
+                try:
+                    value = atoms.atom(token, source.limits)
+                except InputError as error:
+                    source.no_atom(token, total - length_hint(tokens) - 1, error)
+                if type(value) in _NAMES and len(token) <= _MEMO_CHARS:
+                    if len(_MEMO) >= _MEMO_SIZE:
+                        _MEMO.clear()
+                    _MEMO[token] = value
         if inside:
             append(value)
             continue
-        if kind != 4:
-            start = _start(match)
+        if token not in ")]}":
+            index = total - length_hint(tokens) - 1
         # A tag, a discard or the top level takes the value; a tag makes another one of it.
         while not inside:
-            if opener == "":
-                yield value, start
+            if not opener:
+                yield value, index
                 break
             discard = opener == "#_"
             if not discard:
-                value = _tagged(text, opened, items[0], value, readers, default)
-                start = opened
+                value = source.tagged(items[0], value, opened)
+                index = opened
             opener, items, opened = stack.pop()
             append = items.append
-            inside = opener in _CLOSER
+            inside = opener in _OPENER
             if discard:
                 break
             if inside:
                 append(value)
     if opener:
-        what = {"#": "this tag has no value", "#_": "this #_ has nothing to discard"}
-        _fail(text, opened, what.get(opener, f"this {opener} is never closed"))
+        source.fail(opened, _PENDING.get(opener, f"this {opener} is never closed"))
 
 
-def _start(match: re.Match[str]) -> int:
-    kind = match.lastindex
-    assert kind is not None
-    return match.start(kind) - (kind in (1, 5, 7))  # the quote or # before the group
+@attrs.frozen
+class _Source:
+    """The text with what it is read by, and the words for what is wrong with it."""
+
+    text: str
+    readers: Mapping[str, Handler]
+    default: Default | None
+    limits: Limits
+    start: int = 0
+
+    def tokens(self) -> list[str]:
+        if type(self.text) is not str:
+            raise TypeError(f"EDN is read from str, not from {type(self.text).__name__}")
+        if not self.text.isascii():
+            surrogate = _SURROGATE.search(self.text)
+            if surrogate is not None:
+                _fail(self.text, surrogate.start(), "a lone surrogate is not Unicode text")
+        return _TOKEN.findall(self.text, self.start)
+
+    def no_atom(self, token: str, index: int, error: InputError) -> NoReturn:
+        if token != '"':
+            self.fail(index, error.message, error)
+        if _STRING.match(self.text, self.position(index)) is None:
+            self.fail(index, "this string is never closed")
+        self.fail(index, "a string must be followed by white space or a delimiter")
+
+    def unescape(self, body: str, index: int) -> str:
+        try:
+            return atoms.unescape(body)
+        except InputError as error:
+            self.fail(index, error.message, error)
+
+    def special_float(self, token: str, index: int) -> float:
+        if token not in atoms.SPECIAL_FLOATS:
+            self.fail(index, f"{token[:40]!r} is no EDN token")
+        return atoms.SPECIAL_FLOATS[token]
+
+    def prefix(self, token: str, index: int) -> tuple[str, list[Any]]:
+        """What a `#_` or a tag opens: it waits for the next form."""
+        if token == "#_":
+            return "#_", []
+        try:
+            if token[1:2].isalpha():
+                return "#", [Symbol(token[1:])]
+        except InputError as error:
+            self.fail(index, error.message, error)
+        self.fail(index, f"{token[:40]!r} is no EDN token")
+
+    def build(self, opener: str, items: list[Any], opened: int) -> Value:
+        """The list, map or set of *items*."""
+        if opener == "(":
+            return List(items)
+        if opener == "{":
+            if len(items) % 2:
+                self.fail(opened, "this map has a key without a value")
+            entries = Map.of_frozen(items[::2], items[1::2])
+            if isinstance(entries, int):
+                self.repeated(opened, entries * 2, "key of this map")
+            return entries
+        members = Set.of_frozen(items)
+        if isinstance(members, int):
+            self.repeated(opened, members, "element of this set")
+        return members
+
+    def repeated(self, opened: int, which: int, what: str) -> NoReturn:
+        """The form number *which* inside the collection came before; reads it again to find it."""
+        start = self.position(opened)
+        start += 2 if self.text[start] == "#" else 1
+        inner = attrs.evolve(self, start=start)
+        _, index = next(itertools.islice(_forms(inner), which, None))
+        inner.fail(index, f"this {what} comes twice")
+
+    def tagged(self, tag: Symbol, value: Any, index: int) -> Value:
+        name = tag.name
+        try:
+            if name in self.readers:
+                return freeze(self.readers[name](value))
+            if name in atoms.BUILT_IN:
+                return atoms.BUILT_IN[name](value)
+            if self.default is not None:
+                return freeze(self.default(tag, value))
+        except (InputError, ValueError) as error:
+            self.fail(index, getattr(error, "message", None) or str(error), error)
+        self.fail(index, f"nothing reads the tag #{name}", hint="give it a handler in readers=")
+
+    def position(self, index: int) -> int:
+        """Where the token number *index* begins."""
+        found = _TOKEN.finditer(self.text, self.start)
+        return next(itertools.islice(found, index, None)).start()
+
+    def fail(
+        self,
+        index: int,
+        message: str,
+        cause: BaseException | None = None,
+        hint: str | None = None,
+    ) -> NoReturn:
+        details: dict[str, Any] = {}
+        if isinstance(cause, InputError):
+            hint = hint or cause.hint
+            details = {key: cause.data[key] for key in ("limit", "allowed") if key in cause.data}
+        _fail(self.text, self.position(index), message, hint, **details)
+
+    def too_deep(self, index: int) -> NoReturn:
+        allowed = self.limits.nesting
+        message = f"forms nest at most {allowed} deep"
+        self.fail(index, message, LimitExceeded(message, limit="nesting", allowed=allowed))
+
+    def unbalanced(self, closer: str, index: int, opener: str, opened: int) -> NoReturn:
+        if not opener:
+            self.fail(index, f"this {closer} closes nothing")
+        if opener in _PENDING:
+            self.fail(opened, _PENDING[opener])
+        line, column = _line_and_column(self.text, self.position(opened))
+        place = f"line {line}, column {column}"
+        self.fail(index, f"this {closer} cannot close the {opener} of {place}")
 
 
-def _atom(text: str, match: re.Match[str], limits: Limits) -> Value:
-    token = match[2]
-    try:
-        value = atoms.atom(token, limits)
-    except InputError as error:
-        _fail(text, match.start(2), error.message, error)
-    if len(token) < 64:
-        if len(_MEMO) >= _MEMO_SIZE:
-            _MEMO.clear()
-        _MEMO[token] = value
-    return value
-
-
-def _rare(text: str, match: re.Match[str], kind: int) -> Value:
-    start = _start(match)
-    try:
-        if kind == 5:
-            return atoms.unescape(match[5])
-        if kind == 8:
-            return atoms.character(match[8])
-        if kind == 9 and match[9] in atoms.SPECIAL_FLOATS:
-            return atoms.SPECIAL_FLOATS[match[9]]
-    except InputError as error:
-        _fail(text, start, error.message, error)
-    _garbage(text, start)
-
-
-def _collection(
-    text: str, opener: str, items: list[Any], opened: int, options: tuple[Any, Any, Limits]
-) -> Value:
-    if opener == "[":
-        return tuple(items)
-    if opener == "(":
-        return List(items)
-    made: Map | Set | int
-    if opener == "{":
-        if len(items) % 2:
-            _fail(text, opened, "this map has a key without a value")
-        made = Map.of_frozen(items[::2], items[1::2])
-        if type(made) is int:
-            made *= 2
-    else:
-        made = Set.of_frozen(items)
-    if type(made) is int:
-        inner = _forms(text, *options, opened + len(opener))
-        for _ in range(made):
-            next(inner)
-        what = "key of this map" if opener == "{" else "element of this set"
-        _fail(text, next(inner)[1], f"this {what} comes twice")
-    return made
-
-
-def _tagged(
-    text: str,
-    start: int,
-    tag: str,
-    value: Any,
-    readers: Mapping[str, Handler] | None,
-    default: Callable[[Symbol, Any], Any] | None,
-) -> Value:
-    try:
-        symbol = Symbol(tag)
-        if readers is not None and tag in readers:
-            return freeze(readers[tag](value))
-        if tag in atoms.BUILT_IN:
-            return atoms.BUILT_IN[tag](value)
-        if default is not None:
-            return freeze(default(symbol, value))
-    except atoms.Refused as error:
-        _fail(text, start, getattr(error, "message", None) or str(error), error)
-    _fail(text, start, f"nothing reads the tag #{tag}", hint="give it a handler in readers=")
+def _line_and_column(text: str, position: int) -> tuple[int, int]:
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
 
 
 def _fail(
-    text: str,
-    position: int,
-    message: str,
-    cause: BaseException | None = None,
-    hint: str | None = None,
+    text: str, position: int, message: str, hint: str | None = None, **details: Any
 ) -> NoReturn:
-    line = text.count("\n", 0, position) + 1
-    column = position - text.rfind("\n", 0, position)
-    details: dict[str, Any] = {}
-    if isinstance(cause, InputError):
-        hint = hint or cause.hint
-        details = {key: cause.data[key] for key in ("limit", "allowed") if key in cause.data}
+    line, column = _line_and_column(text, position)
     raise EdnError(message, line=line, column=column, hint=hint, **details) from None
-
-
-def _too_deep(text: str, position: int, limits: Limits) -> NoReturn:
-    message = f"forms nest at most {limits.nesting} deep"
-    cause = LimitExceeded(message, limit="nesting", allowed=limits.nesting)
-    _fail(text, position, message, cause)
-
-
-def _unbalanced(text: str, match: re.Match[str], opener: str, opened: int) -> NoReturn:
-    closer = match[4]
-    if opener in ("#", "#_"):
-        what = "this tag has no value" if opener == "#" else "this #_ has nothing to discard"
-        _fail(text, opened, what)
-    if not opener:
-        _fail(text, match.start(4), f"this {closer} closes nothing")
-    line = text.count("\n", 0, opened) + 1
-    column = opened - text.rfind("\n", 0, opened)
-    _fail(
-        text,
-        match.start(4),
-        f"this {closer} cannot close the {opener} of line {line}, column {column}",
-    )
-
-
-_CONSTITUENT = re.compile(rf'[^{_WS}()\[\]{{}}"\\;]*+')
-_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_CHAR = re.compile(rf"\\[^{_WS}][^{_WS}()\[\]{{}};\"]*+")
-
-
-def _garbage(text: str, position: int) -> NoReturn:
-    """Words the error for text that is no token at all."""
-    first = text[position]
-    if first == '"':
-        if _STRING.match(text, position) is None:
-            _fail(text, position, "this string is never closed")
-        _fail(text, position, "a string must be followed by white space or a delimiter")
-    if first == "\\":
-        found = _CHAR.match(text, position)
-        token = found[0] if found else "\\"
-        _fail(text, position, f"{token[:40]!r} is no EDN character")
-    found = _CONSTITUENT.match(text, position)
-    token = found[0] if found else first
-    following = text[position + len(token) : position + len(token) + 1]
-    if first == "#" or following not in ('"', "\\"):
-        _fail(text, position, f"{token[:40]!r} is no EDN token")
-    _fail(text, position, f"{token[:40]!r} must be set apart from what follows it")

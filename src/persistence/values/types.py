@@ -122,7 +122,8 @@ class Map(Mapping[Value, Value]):
         ValueRefused: a key or value is no EDN value.
     """
 
-    # _values is by identity; _keys too, or None when every key is its own identity.
+    # _values is by identity; _keys too, or None when every key is its own identity. _identity is
+    # set when first asked for.
     __slots__ = ("_identity", "_keys", "_values")
 
     _identity: Hashable
@@ -140,7 +141,6 @@ class Map(Mapping[Value, Value]):
             values[same] = freeze(value)
         _set(self, "_keys", None if _all_simple(keys.values()) else keys)
         _set(self, "_values", values)
-        _set(self, "_identity", None)
 
     @classmethod
     def of_frozen(cls, keys: list[Value], values: list[Value]) -> Map | int:
@@ -148,20 +148,17 @@ class Map(Mapping[Value, Value]):
 
         For readers and decoders, which build from the inside out and must see duplicates.
         """
-        held = dict(zip(keys, values, strict=True))
         by_identity: dict[Hashable, Value] | None = None
-        if not _all_simple(keys):
+        identities: list[Hashable] = keys
+        if not _SIMPLE.issuperset(map(type, keys)):
             identities = [identity(key) for key in keys]
             by_identity = dict(zip(identities, keys, strict=True))
-            held = dict(zip(identities, values, strict=True))
-            if len(held) != len(keys):
-                return _first_repeated(identities)
-        elif len(held) != len(keys):
-            return _first_repeated(keys)
+        held = dict(zip(identities, values))  # noqa: B905  the callers cut both from one list
+        if len(held) != len(keys):
+            return _first_repeated(identities)
         made = object.__new__(cls)
         _set(made, "_keys", by_identity)
         _set(made, "_values", held)
-        _set(made, "_identity", None)
         return made
 
     def __getitem__(self, key: Any) -> Value:
@@ -236,7 +233,6 @@ class Set(AbstractSet[Value]):
     def __init__(self, items: Iterable[Any] = (), /) -> None:
         frozen = [freeze(item) for item in items]
         _set(self, "_items", {identity(item): item for item in frozen})
-        _set(self, "_identity", None)
 
     @classmethod
     def of_frozen(cls, items: list[Value]) -> Set | int:
@@ -247,7 +243,6 @@ class Set(AbstractSet[Value]):
             return _first_repeated(identities)
         made = object.__new__(cls)
         _set(made, "_items", held)
-        _set(made, "_identity", None)
         return made
 
     def __contains__(self, item: object) -> bool:
@@ -408,7 +403,7 @@ def _identity(value: Any, depth: int) -> Hashable:
             parts.append(_identity(item, depth))
         return (List if kind is List else tuple, *parts)
     if kind is Map or kind is Set:
-        if value._identity is None:
+        if not hasattr(value, "_identity"):
             for item in value:
                 parts.append(_identity(item, depth))
                 if kind is Map:
