@@ -1,6 +1,6 @@
 """What a value is: EDN in Python, its text, its canonical bytes, its address and its columns."""
 
-from persistence.values.canonical import decode, decode_datom, encode, encode_datom
+from persistence.values.canonical import encode, encode_datom
 from persistence.values.columns import (
     INTERNED,
     NUMERIC,
@@ -13,6 +13,7 @@ from persistence.values.columns import (
     interned_id,
     to_columns,
 )
+from persistence.values.decoding import decode, decode_datom
 from persistence.values.digest import (
     CONTEXTS,
     ObjectKind,
@@ -22,26 +23,12 @@ from persistence.values.digest import (
     value_id,
 )
 from persistence.values.edn import read, read_all
+from persistence.values.instants import EPOCH, FOREVER, from_micros, micros
 from persistence.values.limits import LIMITS, Limits
+from persistence.values.names import Char, Keyword, Symbol, keyword
 from persistence.values.order import compare, from_sort_key, sort_key
 from persistence.values.printer import write
-from persistence.values.types import (
-    EPOCH,
-    FOREVER,
-    Char,
-    Keyword,
-    List,
-    Map,
-    Set,
-    Symbol,
-    Tagged,
-    Value,
-    freeze,
-    from_micros,
-    identity,
-    keyword,
-    micros,
-)
+from persistence.values.types import List, Map, Set, Tagged, Value, freeze, identity
 
 __all__ = [
     "CONTEXTS",

@@ -17,8 +17,10 @@ from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 from persistence.errors import CorruptStore, LimitExceeded, ValueRefused
-from persistence.values.canonical import decode, encode
+from persistence.values.canonical import encode
+from persistence.values.decoding import decode
 from persistence.values.digest import digest
+from persistence.values.instants import from_micros, micros
 from persistence.values.limits import LIMITS
 from persistence.values.names import Char, Keyword, Symbol
 from persistence.values.order import (
@@ -32,7 +34,7 @@ from persistence.values.order import (
     unescape,
 )
 from persistence.values.refuse import FAILURES, refusal
-from persistence.values.types import List, Map, Set, Tagged, Value, from_micros, micros
+from persistence.values.types import List, Map, Set, Tagged, Value
 
 __all__ = [
     "INTERNED",

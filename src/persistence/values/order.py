@@ -21,11 +21,13 @@ from fractions import Fraction
 from typing import Any, Final
 
 from persistence.errors import ValueRefused
-from persistence.values.canonical import decode, encode
+from persistence.values.canonical import encode
+from persistence.values.decoding import decode
+from persistence.values.instants import from_micros, micros
 from persistence.values.limits import LIMITS
 from persistence.values.names import Char, Keyword, Symbol
 from persistence.values.refuse import FAILURES, Refused, refusal
-from persistence.values.types import List, Map, Set, Tagged, Value, from_micros, micros
+from persistence.values.types import List, Map, Set, Tagged, Value
 
 __all__ = ["compare", "from_sort_key", "sort_key"]
 

@@ -17,68 +17,17 @@ from fractions import Fraction
 from typing import Any, TypeAlias, final
 
 from persistence.errors import InputError, ValueRefused
+from persistence.values.instants import micros
 from persistence.values.limits import LIMITS
-from persistence.values.names import Char, Keyword, Symbol, keyword
+from persistence.values.names import Char, Keyword, Symbol
 from persistence.values.refuse import CHILDREN, FAILURES, Refused, refusal
 
-__all__ = [
-    "EPOCH",
-    "FOREVER",
-    "Char",
-    "Keyword",
-    "List",
-    "Map",
-    "Set",
-    "Symbol",
-    "Tagged",
-    "Value",
-    "freeze",
-    "from_micros",
-    "identity",
-    "keyword",
-    "micros",
-]
+__all__ = ["List", "Map", "Set", "Tagged", "Value", "freeze", "identity"]
 
 Value: TypeAlias = Any
 """Any EDN value; Python's type system cannot tell `True` from `1`, so this says no more."""
 
-FOREVER = 2**63 - 1  # `valid_to` of what has no end
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
 _set = object.__setattr__
-
-
-def micros(instant: dt.datetime) -> int:
-    """Microseconds since 1970-01-01T00:00:00Z.
-
-    >>> micros(dt.datetime(1970, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))))
-    0
-
-    Raises:
-        ValueRefused: *instant* has no time zone.
-    """
-    try:
-        gap = instant - EPOCH
-    except TypeError:
-        raise refusal(instant) from None
-    return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
-
-
-def from_micros(count: int) -> dt.datetime:
-    """The aware UTC datetime *count* microseconds after 1970-01-01T00:00:00Z.
-
-    >>> from_micros(1_000_000)
-    datetime.datetime(1970, 1, 1, 0, 0, 1, tzinfo=datetime.timezone.utc)
-
-    Raises:
-        ValueRefused: before the year 1 or after 9999.
-    """
-    try:
-        return EPOCH + count * _MICROSECOND
-    except OverflowError:
-        raise ValueRefused(
-            f"{count} µs since 1970 lies outside the years 1 to 9999", value=count
-        ) from None
 
 
 @final
