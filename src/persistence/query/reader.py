@@ -1,0 +1,579 @@
+"""Reads the rows of many entities, or of many values, in one statement, as a database value shows
+them.
+
+The view enters through `scope`, as it does for queries. Only what a speculation hides and adds is
+applied here, to the rows that come back: they are few, and in Python already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from persistence.datoms.bootstrap import BUILT_IN_IDS, IDENT, TX_INSTANT, VALUE_TYPES
+from persistence.datoms.interval import FOREVER, path
+from persistence.datoms.schema import BOUNDED, CLOSED, Attribute, Schema
+from persistence.datoms.view import View
+from persistence.errors import QueryError
+from persistence.ids import TX0, is_tx_entity, tx_entity
+from persistence.query import scope
+from persistence.store.dialect import Column, Dialect
+from persistence.store.protocol import Snapshot
+from persistence.values import INTERNED, Keyword, Kind, Payload, keyword, to_columns
+
+__all__ = ["Reader", "Row", "Sheet", "Span"]
+
+Row: TypeAlias = tuple[int, int, int, Payload]  # e, a, k, payload
+Span: TypeAlias = tuple[int, int, int, Payload, int, int, int, int]  # and tx, op, vf, vt
+
+_INT: Final = int(Kind.INT)
+_INST: Final = int(Kind.INST)
+_INTEGERS: Final = frozenset((int(Kind.BOOL), _INT, _INST, int(Kind.CHAR)))
+_INSTANT_NUMBER: Final = BUILT_IN_IDS[TX_INSTANT] or 0
+_AT_ONCE: Final = 10_000  # rows that are read before it pays to let the engine apply limits
+_COLUMNS: Final = 24  # attributes side by side; SQLite joins 64 tables at most
+_SPAN: Final = ("tx", "op", "vf", "vt")
+
+
+@attrs.frozen
+class Sheet:
+    """Entities and their values in columns that run in parallel.
+
+    A column of values has its kinds (one for all where it is known) and its payloads, both None
+    where there is no value.
+    """
+
+    entities: Sequence[int]
+    values: list[tuple[Any, Sequence[Any]]]
+    links: list[list[list[int]]]
+
+
+@attrs.frozen
+class _Asked:
+    """The shape of a statement: which facts, beside the view. Ids and values are parameters."""
+
+    attribute: int | None = None
+    numbers: tuple[int, ...] | None = None  # of these attributes only
+    flags: int = BOUNDED | CLOSED
+    indexed: bool = False
+    by: str = ""  # what is known: see `_ties`
+    most: int | None = None  # how many rows of one cell
+    spans: bool = False  # tx, op, vf and vt too
+    kind: int | None = None  # of a range of values
+
+
+@attrs.define(eq=False)
+class Reader:
+    """One database value on one snapshot of its store.
+
+    With *ranges* rows come with their times, and of everything that holds at some instant.
+    """
+
+    db: Any
+    snapshot: Snapshot
+    dialect: Dialect
+    view: View
+    schema: Schema
+    form: scope.View
+    basis: int
+
+    @classmethod
+    @contextmanager
+    def of(cls, db: Any, *, ranges: bool = False) -> Iterator[Reader]:
+        """A reader of *db*, for the length of a `with`.
+
+        Raises:
+            QueryError: *db* shows more than one instant, and *ranges* is not set.
+        """
+        view: View = db.view
+        if not ranges and (view.history or view.between is not None):
+            raise QueryError(
+                "an entity is read at one instant, and this value shows a range of time",
+                hint="use db.valid_at(…) or db.as_of(…), or ask a query for ?from and ?to",
+            )
+        basis = view.basis if view.overlay is None else view.overlay.base
+        with db.source.snapshot() as snapshot:
+            form = scope.View(
+                view.branch,
+                scope.NOW if basis == snapshot.head().t else scope.AS_OF,
+                history=view.history,
+                since=view.since is not None,
+                between=ranges and not view.history,
+            )
+            yield cls(db, snapshot, db.source.dialect, view, db.schema, form, basis)
+
+    # --------------------------------------------------------------------- attributes, values
+
+    def number(self, ident: Keyword) -> int | None:
+        """The storage number of an attribute, None if no fact ever used it."""
+        found: int | None = self.db.source.attribute_id(ident)
+        return found
+
+    def attribute(self, number: int) -> Attribute:
+        """The declaration of the attribute with this storage number."""
+        return self.schema[self.db.source.ident(number)]
+
+    def long(self, pairs: Iterable[tuple[int, Payload]]) -> dict[tuple[int, Payload], Any]:
+        """The values behind columns, interned ones included, by their columns."""
+        keys = list(dict.fromkeys(pairs))
+        return dict(zip(keys, self.db.source.values(keys), strict=True))
+
+    # ------------------------------------------------------------------------------ entities
+
+    def resolve(self, names: Iterable[Any]) -> list[int | None]:
+        """The ids that ids, idents and lookup refs name, None where nothing is found.
+
+        Raises:
+            QueryError: something that cannot name an entity.
+        """
+        found: list[int | None] = []
+        keys: dict[tuple[int, int, Payload], list[int]] = {}
+        for place, name in enumerate(names):
+            found.append(name if type(name) is int else None)
+            if type(name) is not int and (key := self._key(name)) is not None:
+                keys.setdefault(key, []).append(place)
+        for e, a, k, payload in self.value_rows(list(keys)) if keys else ():
+            for place in keys[a, k, payload]:
+                found[place] = e
+        return found
+
+    def _key(self, name: Any) -> tuple[int, int, Payload] | None:
+        """The (a, k, payload) whose entity is meant; None if no fact can have it."""
+        if isinstance(name, Keyword):
+            attribute, value = self.schema[IDENT], name
+        elif isinstance(name, tuple | list) and len(name) == 2:
+            attribute, value = self.schema[_attribute_name(name[0])], name[1]
+            if attribute.unique is None and attribute.ident is not IDENT:
+                raise QueryError(
+                    f"a lookup ref needs a unique attribute, {attribute.ident} is none",
+                    hint="declare it with :db/unique :db.unique/identity",
+                    attribute=attribute.ident,
+                )
+        else:
+            raise QueryError(
+                f"{name!r} cannot name an entity",
+                hint='give an id, an ident or a lookup ref such as [:user/email "a@b"]',
+                entity=name,
+            )
+        number = self.number(attribute.ident)
+        value = self.target(attribute, value)
+        if number is None or value is None:
+            return None
+        return (number, *to_columns(value))
+
+    def target(self, attribute: Attribute, value: Any) -> Any:
+        """*value*, or the entity that it names where the attribute is a reference."""
+        if not attribute.ref or type(value) is int:
+            return value
+        return self.resolve([value])[0]
+
+    # ---------------------------------------------------------------------------------- rows
+
+    def entity_rows(
+        self, entities: Iterable[int], numbers: Iterable[int] | None, most: int | None = None
+    ) -> list[Row]:
+        """The rows of *entities* in the attributes *numbers*, or in all.
+
+        *most* is how many values of one cell matter; a cell may give more, but no row is lost
+        that sorts among its first *most*.
+        """
+        ids = sorted(entities)
+        chosen = None if numbers is None else tuple(sorted(numbers))
+        asked = _Asked(numbers=chosen, flags=self._flags(chosen), by="entities", most=most)
+        rows = self._rows(asked, {"ids": self.dialect.integers(ids)})
+        if self.view.overlay is not None:
+            wanted, every = set(ids), chosen is None
+            rows += [
+                row
+                for row in self._added()
+                if row[0] in wanted and (every or row[1] in chosen)  # type: ignore[operator]
+            ]
+        if ids and ids[-1] > TX0 and (chosen is None or _INSTANT_NUMBER in chosen):
+            rows += self._instants(e for e in ids if is_tx_entity(e))
+        return rows
+
+    def sheet(
+        self,
+        entities: Iterable[int],
+        single: Sequence[int],
+        links: Sequence[tuple[int, int | None]],
+    ) -> Sheet | None:
+        """The values of the attributes *single* and the targets of the references *links* (each
+        with its limit) for each of *entities*, side by side: one row an entity, because one a fact
+        would be several times slower to fetch.
+
+        None means that they do not fit in this form.
+        """
+        if self.view.overlay is not None or not 1 <= len(single) + len(links) <= _COLUMNS:
+            return None
+        ids = sorted(entities)
+        if ids and ids[-1] > TX0:
+            return None
+        kinds = tuple(self._kind(number) for number in single)
+        flags = tuple(self._flags((number,)) for number in (*single, *(n for n, _ in links)))
+        make: Any = _sheet
+        sql, names = make(self.dialect, self.form, tuple(single), kinds, tuple(links), flags)
+        given = {"ids": self.dialect.integers(ids)}
+        parameters = [given[name] if name in given else self._parameter(name) for name in names]
+        rows = self.snapshot.rows(sql, parameters)
+        columns = iter(zip(*rows, strict=True))
+        found = Sheet(next(columns, ()), [], [])
+        for kind in kinds:
+            ks = next(columns, ()) if kind is None else kind
+            parts = [next(columns, ()) for _ in self.dialect.parts(kind)]
+            found.values.append((ks, parts[0] if len(parts) == 1 else self._payloads(ks, parts)))
+        found.links.extend(_lists(column) for column in columns)
+        return found
+
+    def _kind(self, number: int) -> int | None:
+        """The kind of every value of an attribute, if it is one whose values are integers."""
+        kinds = VALUE_TYPES.get(self.attribute(number).value_type or IDENT, frozenset())
+        return next(iter(kinds)) if len(kinds) == 1 and kinds <= _INTEGERS else None
+
+    def _payloads(self, kinds: Any, parts: list[Any]) -> list[Any]:
+        payload_of = self.dialect.payload_of
+        return [
+            None if k is None else payload_of(k, row)
+            for k, row in zip(kinds, zip(*parts, strict=True), strict=True)
+        ]
+
+    def cell_rows(self, e: int, number: int) -> list[Row]:
+        """The rows of one attribute of one entity."""
+        if number == _INSTANT_NUMBER and is_tx_entity(e):
+            return self._instants((e,))
+        asked = _Asked(attribute=number, flags=self._flags((number,)), by="cell")
+        rows = self._rows(asked, {"e": e})
+        if self.view.overlay is not None:
+            rows += [row for row in self._added() if row[0] == e and row[1] == number]
+        return rows
+
+    def reverse_rows(
+        self, number: int, targets: Iterable[int], most: int | None = None
+    ) -> list[Row]:
+        """The rows of one reference attribute that point at *targets*; see `entity_rows`."""
+        ids = sorted(targets)
+        asked = _Asked(
+            attribute=number,
+            flags=self._flags((number,)),
+            indexed=self.attribute(number).indexed,
+            by="targets",
+            most=most,
+        )
+        rows = self._rows(asked, {"ids": self.dialect.integers(ids)})
+        if self.view.overlay is not None:
+            wanted = set(ids)
+            rows += [
+                row
+                for row in self._added()
+                if row[1] == number and row[2] == _INT and row[3] in wanted
+            ]
+        return rows
+
+    def value_rows(self, keys: Sequence[tuple[int, int, Payload]]) -> list[Row]:
+        """The rows that hold one of these (a, k, payload)."""
+        dialect = self.dialect
+        numbers = tuple(sorted({a for a, _, _ in keys}))
+        asked = _Asked(
+            flags=self._flags(numbers),
+            indexed=all(self.attribute(a).indexed for a in numbers),
+            by="values",
+        )
+        table = [(a, k, *dialect.split(k, payload).values()) for a, k, payload in keys]
+        arrays = dialect.arrays(_value_columns(dialect), table)
+        given = {f"values {place}": array for place, array in enumerate(arrays)}
+        rows = self._rows(asked, given)
+        if self.view.overlay is not None:
+            wanted = set(keys)
+            rows += [row for row in self._added() if row[1:4] in wanted]
+        return rows
+
+    def spans(self, number: int | None, by: str = "", **given: Any) -> list[Span]:
+        """The rows of one attribute, or of all, with their times; a reader of ranges only.
+
+        *by* narrows them to the entities from `first` to `last` ("range"), to one value `k` and
+        `payload` ("value"), or to values of kind `k` from `low` to `high` ("low", "high",
+        "low high"; long values come anyway).
+        """
+        flags = self._flags(None if number is None else (number,))
+        asked = _Asked(attribute=number, flags=flags, by=by, spans=True)
+        if "payload" in given:
+            parts = self.dialect.split(given["k"], given["payload"])
+            given |= {f"payload {part}": value for part, value in parts.items()}
+        for end in ("low", "high"):
+            if end in given:
+                part = self.dialect.parts(given["k"])[0]
+                given[end] = self.dialect.split(given["k"], given[end])[part]
+                asked = attrs.evolve(asked, kind=given["k"])
+        return self._rows(asked, given)
+
+    def nearest(self, number: int | None, e: int, *, backwards: bool = False) -> int | None:
+        """The next entity from *e* on that has, or had, facts (of one attribute)."""
+        test = "" if number is None else f" AND a = {number}"
+        best, order = ("max", "<=") if backwards else ("min", ">=")
+        arms = ", ".join(
+            f"(SELECT {best}(e) FROM fact WHERE seg = {3 * self.view.branch + segment}"
+            f"{test} AND e {order} {self.dialect.parameter(1, 'i')})"
+            for segment in range(3)
+        )
+        found = [value for value in self.snapshot.rows(f"SELECT {arms}", (e,))[0] if value]
+        for _, a, other, *_ in self.view.overlay.rows if self.view.overlay else ():
+            if (other <= e if backwards else other >= e) and number in (None, a):
+                found.append(other)
+        return (max if backwards else min)(found, default=None)
+
+    def added_spans(self, keep: Callable[[Span], bool]) -> list[Span]:
+        """The rectangles of a speculation that the view shows at some instant."""
+        return [row for row in self._added_spans() if keep(row)]
+
+    # ----------------------------------------------------------------------------- statements
+
+    def _rows(self, asked: _Asked, given: dict[str, Any]) -> list[Any]:
+        if self.view.overlay is not None:
+            asked = attrs.evolve(asked, most=None, spans=True)
+        limited, asked = asked, attrs.evolve(asked, most=None)
+        dialect: Any = self.dialect
+        sql, names = _statement(dialect, self.form, asked)
+        parameters = [given[name] if name in given else self._parameter(name) for name in names]
+        if limited.most is None:
+            rows = self._read(sql, parameters)
+            return self._stored(rows) if self.view.overlay is not None else rows
+        rows = self._read(f"{sql} LIMIT {_AT_ONCE + 1}", parameters)
+        if len(rows) > _AT_ONCE:
+            rows = self._read(_limited(self.dialect, sql, limited), parameters)
+        return rows
+
+    def _parameter(self, name: str) -> Any:
+        view = self.view
+        if name == "t":
+            return self.basis
+        if name == "i":
+            return view.instant
+        if name == "x":
+            return view.since
+        if name in ("lo", "hi"):
+            return -FOREVER - 1 if name == "lo" else FOREVER
+        if name == "path i":
+            return self.dialect.integers(path(view.instant))
+        if name == "path t":
+            return self.dialect.integers(path(self.basis))
+        return int(name.removeprefix("attribute "))
+
+    def _read(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        rows = self.snapshot.rows(sql, parameters)
+        if len(self.dialect.payload) == 1:
+            return rows
+        payload_of = self.dialect.payload_of
+        return [
+            (e, a, k, n if k in _INTEGERS else payload_of(k, (n, s)), *rest)
+            for e, a, k, n, s, *rest in rows
+        ]
+
+    def _flags(self, numbers: Iterable[int] | None) -> int:
+        """Which segments may hold rows of these attributes; None: of any."""
+        if numbers is None or self.form.form == scope.AS_OF:
+            return BOUNDED | CLOSED  # what came after the basis may not be known here yet
+        flags, of = 0, self.db.source.flags
+        for number in numbers:
+            flags |= of(number)
+        return flags
+
+    # ---------------------------------------------------------------------------- speculation
+
+    def _stored(self, rows: list[Any]) -> list[Any]:
+        """*rows* without those that a speculation cuts."""
+        hidden = self.view.overlay.hidden if self.view.overlay is not None else frozenset()
+        kept = [row for row in rows if (*row[:4], row[6], row[4]) not in hidden]
+        return kept if self.form.between or self.form.history else [row[:4] for row in kept]
+
+    def _added(self) -> Iterator[Row]:
+        instant = self.view.instant
+        for e, a, k, payload, _, _, vf, vt in self._added_spans():
+            if vf <= instant < vt:
+                yield e, a, k, payload
+
+    def _added_spans(self) -> Iterator[Span]:
+        """The rectangles that a speculation added, as far as the view shows them."""
+        overlay, view = self.view.overlay, self.view
+        for seg, a, e, k, payload, vf, vt, t0, t1, _, _ in overlay.rows if overlay else ():
+            if seg // 3 == view.branch and t0 <= view.basis < t1:
+                if view.since is None or t0 > view.since:
+                    yield e, a, k, payload, t0, 1, vf, vt
+
+    def _instants(self, entities: Iterable[int]) -> list[Row]:
+        """:db/txInstant of transactions, which stands in the transaction itself."""
+        asked = [e - TX0 for e in entities if e - TX0 <= self.view.basis]
+        number: int = _INSTANT_NUMBER
+        times = self.times(asked).items()
+        return [(tx_entity(t), number, _INST, time) for t, time in times]
+
+    def times(self, ts: Iterable[int]) -> dict[int, int]:
+        """The instants of these transactions, speculative ones included."""
+        asked = sorted(ts)
+        overlay = self.view.overlay
+        source = _list(self.dialect, self.dialect.parameter(1, _list_type(self.dialect)))
+        sql = f"SELECT tx.t, tx.time FROM {source} JOIN tx ON tx.t = w.value"
+        found = dict(self.snapshot.rows(sql, (self.dialect.integers(asked),)))
+        if overlay is not None:
+            found |= {t: overlay.times[t] for t in asked if t in overlay.times}
+        return found
+
+
+def _attribute_name(name: Any) -> Keyword:
+    if not isinstance(name, str | Keyword):
+        raise QueryError(f"{name!r} is no attribute of a lookup ref", attribute=name)
+    return keyword(name)
+
+
+def _list_type(dialect: Dialect) -> str:
+    return "json" if dialect.name == "sqlite" else "bigint[]"
+
+
+def _list(dialect: Dialect, parameter: str) -> str:
+    """A table `w` with one column `value` of the integers passed as one parameter."""
+    if dialect.name == "sqlite":
+        return f"json_each({parameter}) AS w"
+    return f"unnest({parameter}) AS w (value)"
+
+
+def _literal(dialect: Dialect, numbers: tuple[int, ...]) -> str:
+    """A table `m` with one column `value` of these numbers."""
+    listed = ", ".join(map(str, numbers))
+    if dialect.name == "sqlite":
+        return f"json_each('[{listed}]') AS m"
+    return f"unnest(ARRAY[{listed}]::bigint[]) AS m (value)"
+
+
+def _value_columns(dialect: Dialect) -> list[Column]:
+    heads = [Column("a", "k", _INT), Column("k", "k", _INT)]
+    return heads + [Column(part, part) for part in dialect.payload]
+
+
+@lru_cache(maxsize=1024)
+def _statement(dialect: Any, view: scope.View, asked: _Asked) -> tuple[str, tuple[str, ...]]:
+    """The statement for *asked*, and the names of its parameters in order."""
+    names: dict[str, str] = {}
+
+    def parameter(name: str, type: str = "i") -> str:
+        if name.startswith("path "):
+            type = _list_type(dialect)
+        return names.setdefault(name, dialect.parameter(len(names) + 1, type))
+
+    driver, ties = _ties(dialect, asked, parameter)
+    lookup = asked.by in ("cell", "entities", "targets", "values", "value")
+    rows = scope.Scope(view, dialect, parameter).facts(
+        "f",
+        asked.attribute,
+        asked.flags,
+        equal=(),
+        lookup=lookup,
+        indexed=asked.indexed,
+        intervals=False,
+    )
+    columns = ["e", "a", "k", *(_SPAN if asked.spans else ())]
+    selected = [rows.columns[column] for column in columns]
+    selected[3:3] = [f"f.{part}" for part in dialect.payload]
+    where = [*rows.where, *ties]
+    sql = f"SELECT {', '.join(selected)} FROM {driver}{rows.from_}"
+    return sql + (f" WHERE {' AND '.join(where)}" if where else ""), tuple(names)
+
+
+def _lists(column: Sequence[Any]) -> list[list[int]]:
+    """Lists of integers as an engine gives them: as JSON, or as lists with None for an empty one."""
+    if column and type(column[0]) is str:
+        found: list[list[int]] = json.loads(f"[{','.join(column)}]")
+        return found
+    return [value or [] for value in column]
+
+
+@lru_cache(maxsize=1024)
+def _sheet(
+    dialect: Any,
+    view: scope.View,
+    single: tuple[int, ...],
+    kinds: tuple[int | None, ...],
+    links: tuple[tuple[int, int | None], ...],
+    flags: tuple[int, ...],
+) -> tuple[str, tuple[str, ...]]:
+    """The statement of `Reader.sheet`, and the names of its parameters in order."""
+    names: dict[str, str] = {}
+
+    def parameter(name: str, type: str = "i") -> str:
+        return names.setdefault(name, dialect.parameter(len(names) + 1, type))
+
+    def facts(alias: str, number: int, flags: int) -> tuple[str, str]:
+        rows = scope.Scope(view, dialect, parameter).facts(
+            alias, number, flags, equal=(), lookup=True, indexed=False, intervals=False
+        )
+        return rows.from_, " AND ".join((*rows.where, f"{alias}.e = w.value"))
+
+    source = _list(dialect, parameter("ids", _list_type(dialect)))
+    columns = ["w.value"]
+    for place, (number, kind) in enumerate(zip(single, kinds, strict=True)):
+        table, on = facts(f"t{place}", number, flags[place])
+        source += f" LEFT JOIN {table} ON {on}"
+        parts = (*(("k",) if kind is None else ()), *dialect.parts(kind))
+        columns += [f"t{place}.{part}" for part in parts]
+    gather = "json_group_array" if dialect.name == "sqlite" else "array_agg"
+    (target,) = dialect.parts(_INT)
+    for place, (number, most) in enumerate(links, start=len(single)):
+        table, test = facts("f", number, flags[place])
+        # Open facts stand in this very order in their table, so that nothing is sorted.
+        order = f"f.{target}" if flags[place] else f"f.vt, f.k, f.{target}"
+        limit = f" ORDER BY {order}" + ("" if most is None else f" LIMIT {most}")
+        inner = f"SELECT f.{target} AS target FROM {table} WHERE {test}{limit}"
+        columns.append(f"(SELECT {gather}(x.target) FROM ({inner}) AS x)")
+    return f"SELECT {', '.join(columns)} FROM {source}", tuple(names)
+
+
+def _ties(dialect: Dialect, asked: _Asked, parameter: Any) -> tuple[str, list[str]]:
+    """What a statement is driven by, and what ties a fact to it."""
+    if asked.by == "cell":
+        return "", [f"f.e = {parameter('e')}"]
+    if asked.by == "range":
+        return "", [f"f.e >= {parameter('first')}", f"f.e <= {parameter('last')}"]
+    if asked.by == "value":
+        parts = [f"f.{part} = {parameter(f'payload {part}', part)}" for part in dialect.payload]
+        return "", [f"f.k = {parameter('k')}", *parts]
+    if asked.kind is not None:
+        (part,) = dialect.parts(asked.kind)
+        ends = {"low": ">=", "high": "<="}
+        tests = [f"f.{part} {ends[end]} {parameter(end, part)}" for end in asked.by.split()]
+        inline = f"f.k = {asked.kind} AND {' AND '.join(tests)}"
+        return "", [f"({inline} OR f.k = {asked.kind + INTERNED})"]
+    if asked.by in ("entities", "targets"):
+        driver = _list(dialect, parameter("ids", _list_type(dialect)))
+        tie = "f.e = w.value"
+        if asked.numbers is not None:
+            # By attribute first: facts are kept in that order.
+            driver = f"{_literal(dialect, asked.numbers)} CROSS JOIN {driver}"
+            tie += " AND f.a = m.value"
+        if asked.by == "targets":
+            tie = f"f.k = {_INT} AND f.{dialect.parts(_INT)[0]} = w.value"
+        return f"{driver} CROSS JOIN ", [tie]
+    if asked.by == "values":
+        columns = _value_columns(dialect)
+        given = [
+            parameter(f"values {place}", type)
+            for place, type in enumerate(dialect.relation_parameters(columns))
+        ]
+        heads = ", ".join(("a", "k", *dialect.payload))
+        inner = f"WITH x ({heads}) AS ({dialect.relation(columns, given)}) SELECT * FROM x"
+        ties = [f"f.{name} = w.{name}" for name in ("a", "k", *dialect.payload)]
+        return f"({inner}) AS w CROSS JOIN ", ties
+    return "", []
+
+
+def _limited(dialect: Dialect, sql: str, asked: _Asked) -> str:
+    """*sql* with at most so many rows of each cell as asked, the first in the order of values."""
+    payload = ", ".join(dialect.payload)
+    cell = f"a, k, {payload}" if asked.by == "targets" else "e, a"
+    return (
+        f"SELECT e, a, k, {payload} FROM (SELECT x.*, row_number() OVER"
+        f" (PARTITION BY {cell} ORDER BY k, {payload}, e) AS place FROM ({sql}) AS x) AS y"
+        f" WHERE place <= {asked.most}"
+    )
