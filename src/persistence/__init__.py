@@ -1,0 +1,107 @@
+"""Persistence: a bitemporal, content-addressed datom store on SQLite and Postgres.
+
+A fact is never overwritten. It holds over an interval of the world's time, and it was known over
+an interval of the store's own; every read picks a point on both.
+
+>>> from persistence import Substrate
+>>> with Substrate.open(":memory:") as s:
+...     _ = s.fact.transact("[{:db/ident :item/sku :db/unique :db.unique/identity}]")
+...     _ = s.fact.transact([{"item/sku": "tea", "item/price": 10}], valid_from="2026-03-01")
+...     known_then = s.fact.db()
+...     _ = s.fact.transact([{"item/sku": "tea", "item/price": 12}], valid_from="2026-03-15")
+...     price = '[:find ?p . :where [?i :item/sku "tea"] [?i :item/price ?p]]'
+...     for db in (known_then, s.fact.db()):
+...         print([db.valid_at(day).q(price) for day in ("2026-03-10", "2026-03-20")])
+[10, 10]
+[10, 12]
+
+Every error is a `PersistenceError`; `persistence.errors` draws the tree.
+"""
+
+from persistence.clock import Clock, FrozenClock, SystemClock
+from persistence.datoms import Datom
+from persistence.db import Db, Entity, Report
+from persistence.errors import (
+    BudgetExceeded,
+    CasFailed,
+    ConflictError,
+    ConnectionLost,
+    CorruptStore,
+    EdnError,
+    EntityNotFound,
+    ImportRefused,
+    InputError,
+    IntervalError,
+    LimitExceeded,
+    NewerStore,
+    NotAStore,
+    PersistenceError,
+    QueryError,
+    ReadOnlyStore,
+    SchemaError,
+    StoreBusy,
+    StoreClosed,
+    StoreError,
+    StoreFull,
+    TransactionError,
+    UnboundVariable,
+    UniqueConflict,
+    UnknownBasis,
+    ValueRefused,
+)
+from persistence.importing import Imported, Refusal
+from persistence.maintenance import Finding
+from persistence.query import Explanation, FunctionRegistry
+from persistence.substrate import Substrate
+from persistence.values import Char, Keyword, List, Map, Set, Symbol, Tagged, read, write
+
+__all__ = [
+    "BudgetExceeded",
+    "CasFailed",
+    "Char",
+    "Clock",
+    "ConflictError",
+    "ConnectionLost",
+    "CorruptStore",
+    "Datom",
+    "Db",
+    "EdnError",
+    "Entity",
+    "EntityNotFound",
+    "Explanation",
+    "Finding",
+    "FrozenClock",
+    "FunctionRegistry",
+    "ImportRefused",
+    "Imported",
+    "InputError",
+    "IntervalError",
+    "Keyword",
+    "LimitExceeded",
+    "List",
+    "Map",
+    "NewerStore",
+    "NotAStore",
+    "PersistenceError",
+    "QueryError",
+    "ReadOnlyStore",
+    "Refusal",
+    "Report",
+    "SchemaError",
+    "Set",
+    "StoreBusy",
+    "StoreClosed",
+    "StoreError",
+    "StoreFull",
+    "Substrate",
+    "Symbol",
+    "SystemClock",
+    "Tagged",
+    "TransactionError",
+    "UnboundVariable",
+    "UniqueConflict",
+    "UnknownBasis",
+    "ValueRefused",
+    "read",
+    "write",
+]
