@@ -43,6 +43,7 @@ def measure(lab: Lab) -> None:
     stores = _stores(lab, server)
     for store in stores:
         store.load_people(crowd)
+    server.settle()
     for figure in QUERIES:
         lab.measure(f"{figure} Postgres", [store.asking(figure) for store in stores], within(2))
     entities = range(1, len(crowd) + 1)
@@ -54,6 +55,7 @@ def measure(lab: Lab) -> None:
         stores = _stores(lab, server)
         for store in stores:
             store.load_tree(grow(depth, width))
+        server.settle()
         following = [store.following() for store in stores]
         lab.measure(f"rules {name} Postgres", following, within(2))
 
