@@ -1,11 +1,11 @@
 """Files in, facts out: rows become transaction data and are committed batch by batch.
 
-    rows        what a file holds, one object at a time      (json_rows, edn_rows)
-    plan        what is asked for, checked
-    shape       an object as a map of transaction data       (convert)
-    book        what is known of every attribute, and what to declare
-    position    how far earlier runs came
-    run         batches, commits, refusals
+rows        what a file holds, one object at a time      (json_rows, edn_rows)
+plan        what is asked for, checked
+shape       an object as a map of transaction data       (convert)
+book        what is known of every attribute, and what to declare
+position    how far earlier runs came
+run         batches, commits, refusals
 """
 
 from persistence.importing.plan import Plan

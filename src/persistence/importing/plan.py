@@ -65,7 +65,7 @@ class Plan:
         if timezone is not None and valid_from is None and valid_to is None and not types:
             raise InputError(
                 "a time zone is given, and nothing that it could apply to",
-                hint="it reads the stamps of valid_from, valid_to and of attributes of type instant",
+                hint="it is that of stamps in valid_from, valid_to and attributes of type instant",
             )
         for name, kind in (types or {}).items():
             if kind not in TYPES:

@@ -27,7 +27,7 @@ ROWS: Final = Keyword("import/rows")
 _HEAD_BYTES: Final = 1 << 16  # enough to tell files apart, little to read
 _SHOWN: Final = 32
 
-SCHEMA: Final = (
+SCHEMA: Final[tuple[tuple[Keyword, str, str, dict[str, Any]], ...]] = (
     (FILE, "string", "The name of the file that these facts came from.", {}),
     (KEY, "string", "The digest of the beginning of the file and of the options.", {"index": True}),
     (HEAD, "long", "How many bytes of the file are in import/key.", {}),

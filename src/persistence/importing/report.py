@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import attrs
 
@@ -67,7 +67,7 @@ class Rejects:
 
     def add(self, refusal: Refusal) -> None:
         if self._file is None:
-            self._file = self._path.open(self._mode, encoding="utf-8")
+            self._file = cast(TextIO, self._path.open(self._mode, encoding="utf-8"))
         parts = {
             "row": refusal.row,
             "line": refusal.line,

@@ -93,7 +93,9 @@ def read_rows(file: BinaryIO, kind: str, *, decimals: bool = False) -> Rows:
             yield _row(number, line, value, None, reason)
 
 
-def _row(number: int, line: int, data: Any, key: str | None, reason: str | None) -> Row | Unreadable:
+def _row(
+    number: int, line: int, data: Any, key: str | None, reason: str | None
+) -> Row | Unreadable:
     if reason is None and not isinstance(data, Mapping):
         reason = "an object is expected here"
     if reason is not None:

@@ -1,0 +1,118 @@
+"""What was said, and when: `history` of one entity, `log` of all transactions."""
+
+from __future__ import annotations
+
+from itertools import groupby, islice
+from typing import Any
+
+import click
+from rich.text import Text
+
+from persistence.cli import output, timeline
+from persistence.cli.as_json import as_json, datom, rfc3339
+from persistence.cli.failures import FINDING
+from persistence.cli.session import Session, basis, common, edn, pass_session
+from persistence.datoms import Datom
+from persistence.db import Db
+from persistence.transactions import Transaction
+from persistence.values import keyword, write
+
+_ALWAYS = ("0001-01-01", "9999-12-31T23:59:59.999999+00:00")
+
+
+@click.command(short_help="Draw what was ever said of one entity.")
+@click.argument("e", metavar="ENTITY")
+@click.argument("attribute", required=False, metavar="[ATTR]")
+@common(hidden=True)
+@pass_session
+def history(session: Session, e: str, attribute: str | None) -> None:
+    """Draw what was ever said of one ENTITY, or of one ATTR of it.
+
+    From top to bottom is the order in which it was learned; from left to right is the time in the
+    world for which it holds. Exits with 1 when nothing was ever said.
+
+    \b
+    persistence --store shop.db history '[:item/sku "tea-1"]' :item/price
+    """
+    named = edn(e, "ENTITY")
+    with session.reading() as db:
+        known = db.entid(named)
+        asked = () if attribute is None else (keyword(attribute),)
+        said = [] if known is None else sorted(
+            db.history().datoms("eavt", known, *asked),
+            key=lambda one: (one.a.name, one.t, one.added, one.valid_from),
+        )  # fmt: skip
+        if session.json:
+            output.emit([datom(one) for one in said])
+        elif said:
+            _draw(db, known, said)
+    if not said:
+        output.say(f"nothing was ever said of {' '.join((e, attribute or '')).strip()}")
+        click.get_current_context().exit(FINDING)
+
+
+def _draw(db: Db, known: int | None, said: list[Datom]) -> None:
+    """One table for each attribute, all on one axis."""
+    axis = timeline.Axis.over(said)
+    whole = db.valid_between(*_ALWAYS)
+    for name, group in groupby(said, key=lambda one: one.a):
+        click.echo(str(name))
+        believed = sorted(whole.datoms("eavt", known, name), key=lambda one: one.valid_from)
+        columns = ("t", "learned", "", "value", axis.head(), "holds")
+        output.table(columns, timeline.chart(list(group), believed, axis), numbers=[0])
+
+
+@click.command(short_help="List the transactions.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many."
+)
+@click.option("--from", "start", metavar="T", help="From this t, transaction id or instant on.")
+@click.option("--to", "end", metavar="T", help="Up to it, included.")
+@common(hidden=True)
+@pass_session
+def log(session: Session, limit: int, start: str | None, end: str | None) -> None:
+    """List transactions, the newest first: when, how much, by whom, and why.
+
+    With --from the oldest of the range comes first.
+
+    \b
+    persistence --store shop.db log --limit 5
+    persistence --store shop.db log --from 2026-03-01
+    """
+    with session.writing() as substrate:
+        found = substrate.fact.transactions(
+            0 if start is None else basis(start),
+            None if end is None else basis(end),
+            newest=start is None,
+        )
+        shown = list(islice(found, limit))
+        more = next(found, None) is not None
+    if session.json:
+        output.emit([_object(tx) for tx in shown])
+        return
+    rows = [
+        (str(tx.t), output.when(tx.time)[:19], tx.id.hex()[:12], str(tx.datoms), tx.author or "",
+         _meta(tx))
+        for tx in shown
+    ]  # fmt: skip
+    output.table(("t", "time", "id", "datoms", "author", "meta"), rows, numbers=[0, 3])
+    if more:
+        output.say(f"the log goes on; --limit shows more than {limit}")
+
+
+def _meta(tx: Transaction) -> Text:
+    return Text("  ".join(f"{key} {write(value)}" for key, value in tx.meta.items()))
+
+
+def _object(tx: Transaction) -> dict[str, Any]:
+    return {
+        "t": tx.t,
+        "time": rfc3339(tx.time),
+        "id": tx.id.hex(),
+        "datoms": tx.datoms,
+        "author": tx.author,
+        "meta": as_json(tx.meta),
+    }
+
+
+__all__ = ["history", "log"]
