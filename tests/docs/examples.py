@@ -2,8 +2,9 @@
 
 `python` blocks run as written, or as a doctest when they start with `>>>`. In `console` blocks
 every `$ persistence …` line runs the command line program and the lines below it are the
-expected standard output (`...` stands for any text, also within a line). Other languages are
-text. All examples of a page share one namespace and one empty directory.
+expected standard output (`...` stands for any text, also within a line), or, when they start with
+`error:`, the expected refusal. Other languages are text. All examples of a page share one
+namespace and one empty directory.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class ConsoleSession:
             if words[0] != "persistence":
                 return f"only `persistence` can run in a console block, not {line!r}"
             result = self.run.invoke(self.command, words[1:])
-            if result.exit_code or not matches(expected, result.stdout):
+            refused = expected.startswith("error:")
+            found = result.stderr if refused else result.stdout
+            if result.exit_code != 2 * refused or not matches(expected, found):
                 return (
                     f"$ {line}\nexpected:\n{expected}\nfound (exit {result.exit_code}):\n"
                     f"{result.output}{result.exception or ''}"
