@@ -95,6 +95,19 @@ class Dialect(Protocol):
         evaluated too early."""
         ...
 
+    def guard(self, head: str) -> tuple[str, str]:
+        """A FROM item, which must come first, and a condition. Together they let the statement
+        fail when the last transaction is not *head*, whatever else it finds."""
+        ...
+
+    def bare(self, expression: str) -> str:
+        """A column as a plain value, without the type that its table gives it."""
+        ...
+
+    def integer(self, number: int) -> str:
+        """A literal that has the type of integer columns."""
+        ...
+
     def plan(self, sql: str) -> str:
         """The statement that asks the engine for its plan of *sql*."""
         ...

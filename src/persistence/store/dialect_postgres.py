@@ -73,6 +73,17 @@ class PostgresDialect:
     def trap(self, expression: str) -> str:
         return f"(1 / (length(({expression})::text) * 0))"
 
+    def guard(self, head: str) -> tuple[str, str]:
+        # A condition on no table is a one-time filter, judged before the first row is read.
+        stale = "1 / (max(t) - max(t)) = 0"
+        return "", f"(SELECT CASE WHEN max(t) = {head} THEN true ELSE {stale} END FROM tx)"
+
+    def bare(self, expression: str) -> str:
+        return expression
+
+    def integer(self, number: int) -> str:
+        return f"{number}::bigint"
+
     def plan(self, sql: str) -> str:
         return f"EXPLAIN {sql}"
 

@@ -63,6 +63,19 @@ class SqliteDialect:
     def trap(self, expression: str) -> str:
         return f"abs(-9223372036854775807 - 1 + 0 * ({expression}))"
 
+    def guard(self, head: str) -> tuple[str, str]:
+        # The outermost loop of a pinned join: its one row is read, and judged, before any other.
+        stale = self.trap("head.t")
+        last = "head.t = (SELECT max(t) FROM tx)"
+        return "tx AS head", f"{last} AND CASE WHEN head.t = {head} THEN 1 ELSE {stale} END"
+
+    def bare(self, expression: str) -> str:
+        # A value column is never searched by an operand that has INTEGER affinity.
+        return f"+{expression}"
+
+    def integer(self, number: int) -> str:
+        return str(number)
+
     def plan(self, sql: str) -> str:
         return f"EXPLAIN QUERY PLAN {sql}"
 

@@ -1,0 +1,287 @@
+"""What a database value sees, as SQL: time, history, ranges and overlays enter here, and only here.
+
+A pattern asks for the facts of one attribute, or of all, and gets a FROM item with the columns
+e, a, k, the payload, tx, op, vf and vt. Which of the three segments are read follows from the
+attribute's flags: while it has neither bounded nor closed facts, the present is one index range.
+
+A *lookup* (entity or indexed value known) reads all segments through one index and filters.
+A *scan* takes bounded and closed facts through the interval tree, so that it costs what it
+returns, however long the history behind it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+
+from persistence.datoms.schema import BOUNDED, CLOSED
+from persistence.store.dialect import Column, Dialect
+from persistence.store.protocol import (
+    BOUNDED_SEGMENT,
+    CLOSED_SEGMENT,
+    OPEN_SEGMENT,
+    SEGMENTS,
+)
+
+NOW: Final = "now"  # the basis is the head of the store
+AS_OF: Final = "as of"
+
+Equal = tuple[str, str]  # a column of `fact` and the expression it must equal
+Parameter = Callable[[str], str]  # "t", "i", "x", "lo", "hi", "path i", "path t", "added t"
+
+
+@attrs.frozen(slots=True)
+class View:
+    """How a database value looks at its store, without the numbers: a part of every cache key."""
+
+    branch: int
+    form: str
+    history: bool = False
+    since: bool = False
+    between: bool = False
+    overlay: bool = False
+
+    @property
+    def one_instant(self) -> bool:
+        """Whether every fact is seen once, so that keys of the schema hold."""
+        return not self.history and not self.between
+
+
+@attrs.frozen(slots=True)
+class Rows:
+    """A FROM item, its conditions, and the expression of each column."""
+
+    from_: str
+    where: tuple[str, ...]
+    columns: dict[str, str]
+
+
+@attrs.frozen
+class Scope:
+    """One source of a query: its view, and how the statement names the view's parameters."""
+
+    view: View
+    dialect: Dialect
+    parameter: Parameter
+    overlay: tuple[str, str] = ("", "")  # names of the hidden and the added rows
+
+    def segments(self, flags: int) -> list[int]:
+        """Which kinds of segments can hold visible facts."""
+        found = [OPEN_SEGMENT]
+        if flags & BOUNDED:
+            found.append(BOUNDED_SEGMENT)
+        if flags & CLOSED and (self.view.form == AS_OF or self.view.history):
+            found.append(CLOSED_SEGMENT)
+        return found
+
+    def facts(
+        self,
+        alias: str,
+        attribute: int | None,
+        flags: int,
+        *,
+        equal: Sequence[Equal],
+        joined: Sequence[Equal] = (),
+        lookup: bool,
+        indexed: bool,
+        intervals: bool,
+        op: bool | None = None,
+    ) -> Rows:
+        """The visible facts as FROM item *alias*.
+
+        *equal* and *joined* are conditions on columns; those of *joined* mention other tables.
+        Facts of one value whose times touch are made one when *intervals* are asked for.
+        """
+        base = list(equal)
+        if attribute is not None:
+            base.append(("a", str(attribute)))
+        if indexed:
+            base.append(("ix", "1"))
+        segments = self.segments(flags)
+        coalesce = intervals and (len(segments) > 1 or self.view.overlay)
+        if self.view.history:
+            arms = self._history(base, segments, op)
+            return self._derived(alias, arms, joined, coalesce=coalesce)
+        if op is False:
+            return self._derived(alias, [self._select("fact AS f", ["1 = 0"], "f.t0", "0")], ())
+        if coalesce:
+            arms = self._arms(base, segments, instant=False, scan=False)
+            return self._derived(alias, arms, joined, coalesce=True)
+        if self.view.overlay and lookup and self.dialect.ordered:
+            return self._overlaid_lookup(alias, [*base, *joined], segments)
+        if self.view.overlay or (len(segments) > 1 and not (lookup and self.dialect.ordered)):
+            return self._derived(alias, self._arms(base, segments, scan=not lookup), joined)
+        base += joined
+        where = [_segment(alias, self.view.branch, segments)]
+        where += [f"{alias}.{column} = {expression}" for column, expression in base]
+        where += self._seen(alias, segments)
+        columns = {name: f"{alias}.{name}" for name in (*_STORED, *self.dialect.payload)}
+        return Rows(f"fact AS {alias}", tuple(where), {**columns, **_tx_op(f"{alias}.t0")})
+
+    def _seen(self, alias: str, segments: Sequence[int], instant: bool = True) -> list[str]:
+        """The conditions of time under which a row of these segments is visible."""
+        view, closed = self.view, CLOSED_SEGMENT in segments
+        ends = closed or BOUNDED_SEGMENT in segments
+        where = []
+        if view.form == AS_OF:
+            t = self.parameter("t")
+            where.append(f"{alias}.t0 <= {t}")
+            if closed:
+                where.append(f"{alias}.t1 > {t}")
+        if view.since:
+            where.append(f"{alias}.t0 > {self.parameter('x')}")
+        if instant:
+            where += self._holds(f"{alias}.vf", f"{alias}.vt" if ends else None)
+        return where
+
+    def _holds(self, vf: str, vt: str | None) -> list[str]:
+        """The condition of valid time on an interval; no *vt* means that it is open."""
+        if self.view.between:
+            where = [f"{vf} < {self.parameter('hi')}"]
+            return [*where, f"{vt} > {self.parameter('lo')}"] if vt else where
+        instant = self.parameter("i")
+        return [f"{vf} <= {instant}", *([f"{vt} > {instant}"] if vt else [])]
+
+    def _arms(
+        self, base: Sequence[Equal], segments: Sequence[int], *, instant: bool = True, scan: bool
+    ) -> list[str]:
+        """One SELECT for each segment, and one for the rows that an overlay adds."""
+        arms = []
+        for segment in segments:
+            where = [_segment("f", self.view.branch, [segment])]
+            where += [f"f.{column} = {expression}" for column, expression in base]
+            if scan and segment != OPEN_SEGMENT and not self.view.between:
+                axis = "path i" if segment == BOUNDED_SEGMENT else "path t"
+                where.append(self.dialect.member("f.node", self.parameter(axis)))
+            where += self._seen("f", [segment], instant)
+            if self.view.overlay:
+                where.append(self._not_hidden("f"))
+            arms.append(self._select("fact AS f", where, "f.t0", "1"))
+        if self.view.overlay:
+            where = [f"f.{column} = {expression}" for column, expression in base if column != "ix"]
+            where += self._added("f", instant)
+            arms.append(self._select(f"{self.overlay[1]} AS f", where, "f.t0", "1"))
+        return arms
+
+    def _history(
+        self, base: Sequence[Equal], segments: Sequence[int], op: bool | None
+    ) -> list[str]:
+        """Every assertion, and every retraction: the end of a row in system time."""
+        arms = []
+        equal = [f"f.{column} = {expression}" for column, expression in base]
+        t, since = self.parameter("t"), []
+        for wanted, tx, read in ((True, "t0", segments), (False, "t1", [CLOSED_SEGMENT])):
+            stored = wanted or CLOSED_SEGMENT in segments or self.view.overlay
+            if op is (not wanted) or not stored:
+                continue
+            where = [_segment("f", self.view.branch, read), *equal, f"f.{tx} <= {t}"]
+            since = [f"f.{tx} > {self.parameter('x')}"] if self.view.since else []
+            if self.view.between:
+                where += self._holds("f.vf", "f.vt")
+            if self.view.overlay:
+                added = [*equal, f"f.{tx} <= {self.parameter('added t')}", *since]
+                added = [condition for condition in added if not condition.startswith("f.ix")]
+                arms.append(
+                    self._select(f"{self.overlay[1]} AS f", added, f"f.{tx}", str(int(wanted)))
+                )
+                where.append(self._not_hidden("f"))
+            arms.append(self._select("fact AS f", where + since, f"f.{tx}", str(int(wanted))))
+        return arms or [self._select("fact AS f", ["1 = 0"], "f.t0", "0")]
+
+    def _select(self, from_: str, where: Sequence[str], tx: str, op: str) -> str:
+        columns = ", ".join(f"f.{column}" for column in ("e", "a", "k", *self.dialect.payload))
+        condition = f" WHERE {' AND '.join(where)}" if where else ""
+        return f"SELECT {columns}, {tx} AS tx, {op} AS op, f.vf, f.vt FROM {from_}{condition}"
+
+    def _added(self, alias: str, instant: bool = True) -> list[str]:
+        """The conditions under which a row that an overlay adds is visible."""
+        t = self.parameter("added t")
+        where = [f"{alias}.t0 <= {t}", f"{alias}.t1 > {t}"]
+        if self.view.since:
+            where.append(f"{alias}.t0 > {self.parameter('x')}")
+        return where + (self._holds(f"{alias}.vf", f"{alias}.vt") if instant else [])
+
+    def _derived(
+        self,
+        alias: str,
+        arms: Sequence[str],
+        joined: Sequence[Equal],
+        *,
+        coalesce: bool = False,
+    ) -> Rows:
+        body = " UNION ALL ".join(arms)
+        if coalesce:
+            body = self._coalesced(body, self.view.history)
+        columns = {name: f"{alias}.{name}" for name in (*_ALL, *self.dialect.payload)}
+        where = tuple(f"{alias}.{column} = {expression}" for column, expression in joined)
+        return Rows(f"({body}) AS {alias}", where, columns)
+
+    def _coalesced(self, body: str, history: bool) -> str:
+        """Gaps and islands: pieces of one value that touch or overlap read as one."""
+        fact = ", ".join(("e", "a", "k", *self.dialect.payload))
+        if history:
+            fact += ", tx, op"
+        over = f"OVER (PARTITION BY {fact} ORDER BY vf, vt ROWS BETWEEN UNBOUNDED PRECEDING AND"
+        starts = f"SELECT *, vf > max(vt) {over} 1 PRECEDING) AS apart FROM ({body}) AS pieces"
+        count = "sum(CASE WHEN apart IS NULL OR NOT apart THEN 0 ELSE 1 END)"
+        islands = f"SELECT *, {count} {over} CURRENT ROW) AS island FROM ({starts}) AS starts"
+        rest = "" if history else ", max(tx) AS tx, 1 AS op"
+        having = [] if history else self._holds("min(vf)", "max(vt)")
+        return (
+            f"SELECT {fact}{rest}, min(vf) AS vf, max(vt) AS vt FROM ({islands}) AS islands"
+            f" GROUP BY {fact}, island{' HAVING ' + ' AND '.join(having) if having else ''}"
+        )
+
+    def _not_hidden(self, alias: str) -> str:
+        key = ("e", "a", "k", *self.dialect.payload, "vf", "t0")
+        same = " AND ".join(f"h.{column} = {alias}.{column}" for column in key)
+        return f"NOT EXISTS (SELECT 1 FROM {self.overlay[0]} AS h WHERE {same})"
+
+    def _overlaid_lookup(self, alias: str, base: Sequence[Equal], segments: Sequence[int]) -> Rows:
+        """Stored and added rows side by side, each found through its own key.
+
+        A UNION ALL inside of a join would be read whole for every query; two outer joins under a
+        pair of flags keep the index of `fact` in use.
+        """
+        which, stored, added = f"{alias}w", alias, f"{alias}o"
+        on = [f"{which}.side = 0", _segment(stored, self.view.branch, segments)]
+        on += [f"{stored}.{column} = {expression}" for column, expression in base]
+        on += [*self._seen(stored, segments), self._not_hidden(stored)]
+        beside = [f"{which}.side = 1"]
+        wanted = [each for each in base if each[0] != "ix"]
+        beside += [f"{added}.{column} = {expression}" for column, expression in wanted]
+        beside += self._added(added)
+        from_ = (
+            f"(SELECT 0 AS side UNION ALL SELECT 1) AS {which}"
+            f" LEFT JOIN fact AS {stored} ON {' AND '.join(on)}"
+            f" LEFT JOIN {self.overlay[1]} AS {added} ON {' AND '.join(beside)}"
+        )
+        names = (*_STORED, *self.dialect.payload)
+        columns = {name: f"coalesce({stored}.{name}, {added}.{name})" for name in names}
+        return Rows(from_, (f"{columns['e']} IS NOT NULL",), {**columns, **_tx_op(columns["t0"])})
+
+
+_STORED: Final = ("e", "a", "k", "vf", "vt", "t0")
+_ALL: Final = ("e", "a", "k", "tx", "op", "vf", "vt")
+
+HIDDEN: Final = ("e", "a", "k", "vf", "t0")
+ADDED: Final = ("e", "a", "k", "vf", "vt", "t0", "t1")
+
+
+def overlay_columns(dialect: Dialect, names: Sequence[str]) -> list[Column]:
+    """The columns in which an overlay's rows are passed; the payload comes last."""
+    plain = [Column(name, "k") for name in names]
+    return plain + [Column(part, part) for part in dialect.payload]
+
+
+def _tx_op(t0: str) -> dict[str, str]:
+    return {"tx": t0, "op": "1"}
+
+
+def _segment(alias: str, branch: int, kinds: Sequence[int]) -> str:
+    numbers = [str(SEGMENTS * branch + kind) for kind in kinds]
+    if len(numbers) == 1:
+        return f"{alias}.seg = {numbers[0]}"
+    return f"{alias}.seg IN ({', '.join(numbers)})"
