@@ -82,6 +82,12 @@ class Cozo:
         self.declare_people()
         self.put_people(crowd)
 
+    def give_raises(self, pairs: Sequence[tuple[int, int]]) -> int:
+        """New salaries in place of the old ones."""
+        rows = [list(pair) for pair in pairs]
+        self.run("?[e, v] <- $rows :put salary {e => v}", rows=rows)
+        return 0
+
     def load_tree(self, nodes: Iterable[Node]) -> None:
         self.run("?[e, v] <- [] :replace follows {e: Int, v: Int}")
         edges = [[node.person.id, child] for node in nodes for child in node.follows]
