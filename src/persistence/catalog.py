@@ -23,9 +23,8 @@ _BY_NUMBER = {number: ident for ident, number in boot.BUILT_IN_IDS.items()}
 
 @attrs.frozen(eq=False)
 class State:
-    """The attributes at one head; replaced as a whole, never changed."""
+    """What is known of attributes; replaced as a whole, never changed."""
 
-    t: int
     numbers: Mapping[Keyword, int]
     idents: Mapping[int, Keyword]
     flags: Mapping[int, int]
@@ -35,40 +34,40 @@ class State:
 
 def _initial() -> State:
     numbers = {ident: number for ident, number in boot.BUILT_IN_IDS.items() if number}
-    return State(0, numbers, dict(_BY_NUMBER), {}, build((), numbers))  # type: ignore[arg-type]
+    return State(numbers, dict(_BY_NUMBER), {}, build((), numbers))  # type: ignore[arg-type]
 
 
 class Catalog:
     """Attributes, their flags, and the schema as of any t."""
 
     def __init__(self) -> None:
+        self.t = 0  # the head up to which `state` is known
         self.state = _initial()
         self._lock = threading.Lock()
         self._schemas: dict[int, Schema] = {}
 
     def refresh(self, snapshot: Snapshot, head: Head) -> State:
         """The state at *head*, read anew when another process has moved it."""
-        state = self.state
-        if state.t >= head.t:
-            return state
+        if self.t >= head.t:
+            return self.state
         with self._lock:
-            if self.state.t >= head.t:
+            if self.t >= head.t:
                 return self.state
             rows = snapshot.attributes()
             numbers = {**_initial().numbers, **{Keyword(ident): n for n, ident, _ in rows}}
             flags = {number: flag for number, _, flag in rows if flag}
-            changed = snapshot.changes_of(boot.SCHEMA_IDS, self.state.t)
+            changed = snapshot.changes_of(boot.SCHEMA_IDS, self.t)
             schema = self.state.schema
             if changed or len(numbers) != len(self.state.numbers):
                 schema = read_schema(snapshot, numbers, None)
             self.state = State(
-                head.t,
                 numbers,
                 {number: ident for ident, number in numbers.items()},
                 flags,
                 schema,
-                (*self.state.changes, *(t for t in changed if t > self.state.t)),
+                (*self.state.changes, *changed),
             )
+            self.t = head.t
             return self.state
 
     def advance(
@@ -82,22 +81,26 @@ class Catalog:
     ) -> None:
         """Takes in a commit of this process, which must be the next one."""
         with self._lock:
-            state = self.state
-            if state.t >= t:
+            if self.t >= t:
                 return
-            if numbers:
-                state = attrs.evolve(
-                    state,
-                    numbers={**state.numbers, **numbers},
-                    idents={**state.idents, **{n: ident for ident, n in numbers.items()}},
-                )
+            state = self.state
             merged = {n: state.flags.get(n, 0) | flag for n, flag in flags.items()}
-            if any(state.flags.get(n, 0) != flag for n, flag in merged.items()):
-                state = attrs.evolve(state, flags={**state.flags, **merged})
+            if (
+                changed
+                or numbers
+                or schema is not state.schema
+                or any(state.flags.get(n, 0) != flag for n, flag in merged.items())
+            ):
+                self.state = State(
+                    {**state.numbers, **numbers},
+                    {**state.idents, **{n: ident for ident, n in numbers.items()}},
+                    {**state.flags, **merged},
+                    schema,
+                    (*state.changes, t) if changed else state.changes,
+                )
             if changed:
                 self._schemas.clear()  # they carry the indexes of the schema before
-            changes = (*state.changes, t) if changed else state.changes
-            self.state = attrs.evolve(state, t=t, schema=schema, changes=changes)
+            self.t = t
 
     def schema_at(self, t: int, store: Store) -> Schema:
         """The schema as of *t*. Read once for each change of the schema, then remembered."""

@@ -17,7 +17,15 @@ from typing import Any, Final
 
 import attrs
 
-from persistence.audit.record import Header, datoms_root, entry, leaf_hash, metadata_digest
+from persistence.audit.record import (
+    NO_LEAF,
+    NO_PARENT,
+    Header,
+    datoms_root,
+    entry,
+    leaf_hash,
+    metadata_digest,
+)
 from persistence.catalog import Catalog, State
 from persistence.clock import Clock, SystemClock
 from persistence.datoms import BOUNDED, CLOSED, InstantLike, Live, Schema, instant
@@ -170,7 +178,7 @@ class Connection:
         """The current database value."""
         with self.store.snapshot() as snapshot:
             head = snapshot.head()
-            if head.t != self.catalog.state.t:
+            if head.t > self.catalog.t:
                 self.catalog.refresh(snapshot, head)
         return self._value(head.t, head.time)
 
@@ -329,15 +337,15 @@ class Connection:
             ensured = laid_over(before, prepared)
             ensure_entities(ensured, prepared, self.transaction_functions)
         header = Header(
-            parent=head.id,
+            parent=head.id or NO_PARENT,
             datoms_root=datoms_root(prepared.encoded()),
             datoms=len(prepared.changes),
             branch=0,
             time=time,
             author=request.author,
-            metadata=metadata_digest(dict(prepared.meta)),
+            metadata=metadata_digest(prepared.meta),
         )
-        tx_id, data = entry(header, head.leaf)
+        tx_id, data = entry(header, head.leaf or NO_LEAF)
         leaf = leaf_hash(data)
         request.tx = TxRow(prepared.t, 0, head.t, tx_id, time, prepared.next_e, data, leaf)
         request.prepared = prepared

@@ -56,6 +56,15 @@ class Loaded:
 def load(open_store: Callable[[], Substrate], form: Map) -> Loaded:
     """A store with the schema and datoms of *form*, one transaction for each recorded one."""
     content = form[Keyword("db")]
+    substrate = open_store()
+    try:
+        return _filled(substrate, content)
+    except BaseException:
+        substrate.close()
+        raise
+
+
+def _filled(substrate: Substrate, content: Map) -> Loaded:
     schema = content[Keyword("schema")] or {}
     refs = frozenset(attribute for attribute, about in schema.items() if _is_ref(about))
     tuples = {
@@ -63,7 +72,6 @@ def load(open_store: Callable[[], Substrate], form: Map) -> Loaded:
         for attribute, about in schema.items()
         if Keyword("db/tupleAttrs") in about
     }
-    substrate = open_store()
     declared = [
         {
             Keyword("db/id"): SCHEMA_BASE + place,

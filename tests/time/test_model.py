@@ -21,7 +21,7 @@ SCHEMA = """[{:db/ident :many :db/cardinality :db.cardinality/many}
               :db/valueType :db.type/ref :db/isComponent true}
              {:db/ident :boss :db/valueType :db.type/ref}]"""
 
-ENTITIES = (1, 2, 3)
+ENTITIES = (101, 102, 103)  # not those of the attributes
 VALUES = ("x", "y", 1, 1.0, True)
 entities = st.sampled_from(ENTITIES)
 

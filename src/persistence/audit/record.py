@@ -13,7 +13,7 @@ shapes are those of RFC 6962 section 2.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -26,6 +26,13 @@ ENTRY_BYTES: Final = 65_535  # the longest entry that tlog-tiles can carry
 NO_PARENT: Final = bytes(32)
 NO_LEAF: Final = bytes(32)
 EMPTY_ROOT: Final = sha256(b"").digest()
+VERSION: Final = Keyword("persistence.entry/v1")
+
+# Canonical heads: a vector of so many elements, a byte string of 32.
+_FOUR: Final = b"\x84"
+_SEVEN: Final = b"\x87"
+_HASH: Final = b"\x58\x20"
+_VERSION: Final = encode(VERSION)
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -71,15 +78,20 @@ class Header:
     metadata: bytes
 
     def encoded(self) -> bytes:
-        """The canonical bytes: a vector, so that each place has one meaning."""
-        return encode(
+        """The canonical bytes: a vector of the fields in order, so that each place has one
+        meaning. Put together by hand, because every commit waits for it."""
+        return b"".join(
             (
+                _SEVEN,
+                _HASH,
                 self.parent,
+                _HASH,
                 self.datoms_root,
-                self.datoms,
-                self.branch,
-                self.time,
-                self.author,
+                encode(self.datoms),
+                encode(self.branch),
+                encode(self.time),
+                encode(self.author),
+                _HASH,
                 self.metadata,
             )
         )
@@ -97,7 +109,7 @@ def entry(header: Header, previous_leaf: bytes) -> tuple[bytes, bytes]:
     """
     body = header.encoded()
     tx_id = digest("transaction", body)
-    data = encode((VERSION, tx_id, previous_leaf, body))
+    data = b"".join((_FOUR, _VERSION, _HASH, tx_id, _HASH, previous_leaf, encode(body)))
     if len(data) > ENTRY_BYTES:
         raise LimitExceeded(
             f"the header of a transaction may take {ENTRY_BYTES} bytes, this one takes {len(data)}",
@@ -109,15 +121,15 @@ def entry(header: Header, previous_leaf: bytes) -> tuple[bytes, bytes]:
     return tx_id, data
 
 
-VERSION: Final = Keyword("persistence.entry/v1")
-
-
 def parse_entry(data: bytes) -> tuple[bytes, bytes, Header]:
     """The tx id, the previous leaf and the header of an entry; the inverse of :func:`entry`."""
     _, tx_id, previous_leaf, body = decode(data)
     return tx_id, previous_leaf, Header(*decode(body))
 
 
-def metadata_digest(meta: dict[Any, Any]) -> bytes:
+def metadata_digest(meta: Mapping[Any, Any]) -> bytes:
     """What a header says of its transaction's metadata."""
-    return digest("transaction", encode(Map(meta)))
+    return digest("transaction", encode(Map(meta))) if meta else _NO_METADATA
+
+
+_NO_METADATA: Final = digest("transaction", encode(Map()))

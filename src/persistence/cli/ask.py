@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from persistence import frames
 from persistence.cli import output
 from persistence.cli.as_json import as_json, datom
 from persistence.cli.failures import FINDING
 from persistence.cli.session import Session, common, edn, pass_session
 from persistence.query import Explanation
-from persistence.query.ast import COLLECTION, SCALAR, Query
+from persistence.query.ast import SCALAR
 from persistence.query.parse import parse
 from persistence.values import freeze, write
 
@@ -64,23 +64,7 @@ def q(
         if found is not None:
             click.echo(output.shown(found))
     else:
-        output.answer(columns(parsed), _rows(parsed, found))
-
-
-def columns(query: Query) -> list[str]:
-    """The names of the columns that *query* finds."""
-    if query.keys is not None:
-        return [str(key).removeprefix(":") for key in query.keys]
-    return [repr(found) for found in query.find]
-
-
-def _rows(query: Query, found: Any) -> Sequence[Sequence[Any]]:
-    if found is None:
-        return []
-    if query.shape == COLLECTION:
-        return [(value,) for value in found]
-    rows = found if query.shape == "relation" else [found]
-    return rows if query.keys is None else [tuple(row.values()) for row in rows]
+        output.answer(*frames.table(form, found))
 
 
 def _one_form(session: Session, as_edn: bool) -> None:
@@ -184,4 +168,4 @@ def entity(session: Session, e: str, as_edn: bool) -> None:
         click.get_current_context().exit(FINDING)
 
 
-__all__ = ["columns", "entity", "explain", "pull", "q"]
+__all__ = ["entity", "explain", "pull", "q"]

@@ -97,7 +97,7 @@ class Column:
         if self.ref:
             raise Unfit("a plain value stands here, and earlier rows had objects")
         self.kinds.add(kind)
-        if len(self.kinds) == 1 and kind not in (int, _Big):
+        if len(self.kinds) == 1 and kind is not _Big:
             self.plain = kind
         self._changed()
 
@@ -199,7 +199,6 @@ class Book:
         self.schema = schema
         self.inferred = frozenset(inferred)
         self.guesses = guesses or {}
-        self.blank = guesses is not None  # an empty cell of a table is no value
         self.texts = texts  # keys are text, and not keywords
         self.facts = 0
         self.pending: dict[Keyword, Column] = {}

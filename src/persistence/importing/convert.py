@@ -244,6 +244,7 @@ TYPES: Final[dict[str, Converter | None]] = {
 PLAIN: Final[dict[str, type]] = {
     "string": str,
     "boolean": bool,
+    "long": int,
     "double": float,
     "float": float,
     "bigdec": Decimal,

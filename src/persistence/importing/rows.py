@@ -129,7 +129,7 @@ def _not_utf8(error: UnicodeDecodeError) -> InputError:
 
 
 def _lines(file: BinaryIO, decimals: bool) -> Rows:
-    decode = json_rows.decoder(decimals).decode
+    scan = json_rows.decoder(decimals).raw_decode
     number = 0
     for line, raw in enumerate(file, 1):
         try:
@@ -137,7 +137,9 @@ def _lines(file: BinaryIO, decimals: bool) -> Rows:
             if not text:
                 continue
             number += 1
-            value = decode(text)
+            value, end = scan(text)
+            if end != len(text):
+                raise json.JSONDecodeError("this goes on after its end", text, end)
         except UnicodeDecodeError:
             number += 1
             yield Unreadable(number, line, raw.decode("utf-8", "replace"), "it is not UTF-8 text")
@@ -180,7 +182,9 @@ def _table(text: io.TextIOWrapper, delimiter: str) -> Rows:
             continue
         number += 1
         if len(cells) == width:
-            yield Row(number, line, dict(zip(header, cells, strict=True)))
+            # An empty cell is no value: CSV has no other way to leave one out.
+            data = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+            yield Row(number, line, data)
         else:
             reason = f"it has {len(cells)} cells, and the header has {width}"
             yield Unreadable(number, line, cells, reason)

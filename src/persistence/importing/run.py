@@ -114,6 +114,7 @@ class _Run:
         self.author = author
         self.batch = batch
         self.max_errors = max_errors
+        self.spans = plan.valid_from is not None or plan.valid_to is not None
         self.position = position.find(db, path, plan, kind, again=again)
         self.rejects: Rejects | None = None
         self.waiting: list[_Entry] = []
@@ -184,7 +185,8 @@ class _Run:
 
     def _take(self, row: Row) -> None:
         try:
-            form = self.shape.form(row.data, span_of(self.book, row.data))
+            span = span_of(self.book, row.data) if self.spans else {}
+            form = self.shape.form(row.data, span)
             known = None if self.ident is None else self._name(form, row)
             if not form:
                 raise Unfit("it holds no value")
@@ -212,6 +214,8 @@ class _Run:
             form[attribute] = found = given
         if found is None:
             raise Unfit(f"it has no {attribute}")
+        if type(found) is str:
+            return found  # text is identical to nothing but the same text
         if isinstance(found, list):
             raise Unfit(f"it has several {attribute}")
         return identity(found)
@@ -281,8 +285,7 @@ def _guesses(sample: list[Any]) -> dict[str, str]:
         if type(row) is Row:
             for name, cell in row.data.items():
                 known = cells.setdefault(name, [])
-                if cell != "":
-                    known.append(cell)
+                known.append(cell)
     return {name: guess(known) for name, known in cells.items()}
 
 

@@ -19,6 +19,8 @@ Form = dict[Any, Any]
 
 VALID_FROM: Final = Keyword("db/validFrom")
 VALID_TO: Final = Keyword("db/validTo")
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**63 - 1
 _ARRAYS: Final = (list, tuple, List, Set)
 
 
@@ -58,7 +60,8 @@ class Shape:
                 field = self._field(key)
             if field is None:
                 continue
-            if type(value) is field.column.plain:
+            kind = type(value)
+            if kind is field.column.plain and (kind is not int or _LEAST <= value <= _MOST):
                 form[field.attribute] = value
             elif value is not None:
                 try:
@@ -114,8 +117,6 @@ class Shape:
             items = [self._inner(field, part, span) for part in _members(value, field.keyed)]
         elif isinstance(value, _ARRAYS) and column.arrays:
             items = [self._item(field, part, span) for part in value if part is not None]
-        elif value == "" and self.book.blank:
-            return
         else:
             form[field.attribute] = self._item(field, value, span)
             return

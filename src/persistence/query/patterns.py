@@ -216,9 +216,10 @@ class _Join:
         e = entity(compiler, body, self.pattern.source, found.e)
         if e is not None:
             self._demand("e", compiler.integer(body, e), e)
-        value_bound = self._value()
-        indexed = value_bound and e is None and found.attribute.indexed
-        if not value_bound and e is None and found.attribute.indexed and found.v in body.ranged:
+        by_value = e is None and found.attribute.indexed
+        value_bound = self._value(by_value)
+        indexed = value_bound and by_value
+        if by_value and not value_bound and found.v in body.ranged:
             kind = value_kind(compiler, self.pattern.source, found.attribute)
             if kind is not None:  # the comparison then is a range of the index
                 self.equal.append(("k", str(kind)))
@@ -250,8 +251,8 @@ class _Join:
             bare = self.compiler.dialect.bare
             self.joined.append((column, bare(expression) if loose else expression))
 
-    def _value(self) -> bool:
-        """The conditions on the value; tells whether it is bound."""
+    def _value(self, by_value: bool) -> bool:
+        """The conditions on the value, as its index needs them; tells whether it is bound."""
         compiler, body, found = self.compiler, self.body, self.found
         if found.attribute.ref:
             v = entity(compiler, body, self.pattern.source, found.v)
@@ -266,13 +267,13 @@ class _Join:
         kind = v.kind if v.kind is not None else declared
         if v.kind is None and declared is not None:
             body.where.append(f"{v.k} = {declared}")
-        if found.attribute.indexed or declared is None:
+        if by_value or declared is None:
             self._demand("k", v.k if kind is None else str(kind), v)
         known = dict(zip(compiler.dialect.parts(kind), _payload(compiler, v, kind), strict=True))
         for part in compiler.dialect.payload:
             if part in known:
                 self._demand(part, known[part], v)
-            elif part == "n" and found.attribute.indexed:
+            elif part == "n" and by_value:
                 self._demand("n", "0", v)
         return True
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -26,15 +27,15 @@ from persistence.values import INTERNED, LIMITS, Keyword, from_columns, sort_key
 
 __all__ = ["pull", "pull_many"]
 
-# How an entity was reached: whether by recursion, from which entity, how that was reached, and
-# the depth left of each bounded recursion. A cycle of recursions ends in `{:db/id …}`.
-Step: TypeAlias = tuple[bool, int, Any, dict[Spec, int]]
+# How an entity was reached: whether by recursion, the entities that recursion came through before,
+# and the depth left of each bounded recursion. A cycle of recursions ends in `{:db/id …}`.
+Step: TypeAlias = tuple[bool, frozenset[int], dict[Spec, int]]
 # (e, a, k, payload)
 Row: TypeAlias = tuple[int, int, int, Any]
 
-_START: Final[Step] = (False, 0, None, {})
+_START: Final[Step] = (False, frozenset(), {})
 _STRING, _INT, _KEYWORD = 9, 2, 10
-_SHORT: Final = frozenset((None, *range(INTERNED)))
+_PLAIN: Final = frozenset((_STRING, _INT, _KEYWORD))  # kinds whose payload is nearly the value
 
 
 def pull(
@@ -72,6 +73,7 @@ class _Level:
     entities: list[int] = attrs.field(factory=list)
     outs: list[Pulled] = attrs.field(factory=list)
     steps: list[Step] = attrs.field(factory=list)
+    paths: list[Step] = attrs.field(factory=list)  # the same, each once
 
 
 Levels: TypeAlias = dict[Plan, _Level]
@@ -90,7 +92,7 @@ class _Walk:
 
     def run(self, pattern: Pattern, entities: Sequence[int | None]) -> list[Pulled | None]:
         roots = [None if e is None else Pulled() for e in entities]
-        top = _Level()
+        top = _Level(paths=[_START])
         for e, root in zip(entities, roots, strict=True):
             if e is not None and root is not None:
                 top.entities.append(e)
@@ -118,7 +120,7 @@ class _Walk:
             rows = self._rows(levels)
             for plan, level in levels.items():
                 for spec in plan.pattern.ids:
-                    self._identify(spec, level)
+                    self._identify(spec, level.entities, level.outs)
                 self._assemble(plan, level, rows, below)
         for plan, level in levels.items():
             for number, spec in plan.reverse:
@@ -131,21 +133,16 @@ class _Walk:
             raise _exceeded("query_rows", self.size, "has more entities than")
         return below
 
-    def _identify(self, spec: Spec, level: _Level) -> None:
-        key = spec.key
-        if spec.xform is None:
-            for e, out in zip(level.entities, level.outs, strict=True):
-                out[key] = e
-            return
-        transform = self.functions[spec.xform]
-        for e, out in zip(level.entities, level.outs, strict=True):
-            self._set(out, key, transform(e))
+    def _identify(self, spec: Spec, entities: Iterable[int], outs: Iterable[Pulled]) -> None:
+        transform = None if spec.xform is None else self.functions[spec.xform]
+        for e, out in zip(entities, outs, strict=True):
+            self._set(out, spec.key, e if transform is None else transform(e))
 
     def _wanted(self, plan: Plan, level: _Level) -> set[int]:
         """The forward attributes to read: not those whose recursion is used up everywhere."""
         numbers = plan.scalars.keys() | plan.groups.keys()
         for number, spec in plan.bounded:
-            if all(step[3].get(spec) == 0 for step in level.steps):
+            if all(step[2].get(spec) == 0 for step in level.paths):
                 numbers.discard(number)
         return numbers
 
@@ -187,8 +184,14 @@ class _Walk:
         sheet = self.reader.sheet(filled, single, links)
         if sheet is None:
             return False
-        outs = [filled[e] for e in sheet.entities]
-        self._fill(plan, single, sheet, outs)
+        outs = [filled[row[0]] for row in sheet.rows]
+        keys = [plan.scalars[number] for number in single]
+        if not self._fill(plan, keys, sheet, outs):
+            if sheet.doubtful:
+                sheet = self.reader.sheet(filled, single, links, kinds=True)
+                assert sheet is not None
+                outs = [filled[row[0]] for row in sheet.rows]
+            self._fill_cells(plan, keys, sheet, outs)
         rest = wanted.difference(single, linking)
         self._copy(level, filled)
         if rest:
@@ -196,59 +199,56 @@ class _Walk:
             self._assemble(plan, level, rows, below)
         for number, column in zip(linking, sheet.links, strict=True):
             found = {
-                e: targets for e, targets in zip(sheet.entities, column, strict=True) if targets
+                row[0]: targets for row, targets in zip(sheet.rows, column, strict=True) if targets
             }
             if found:
                 (spec,) = plan.groups[number]
                 self._follow(plan, spec, self.plans.attribute(number), found, level, below)
         return True
 
-    def _fill(self, plan: Plan, single: list[int], sheet: Sheet, outs: list[Pulled]) -> None:
-        """Sets the ids and the plain single values of a level."""
-        keys: list[Any] = []
-        columns: list[Sequence[Any]] = []
-        sparse: list[tuple[Any, Sequence[Any]]] = []
+    def _fill(self, plan: Plan, keys: list[Any], sheet: Sheet, outs: list[Pulled]) -> bool:
+        """Sets ids and single values where every entity has them all and they are stored as they
+        are, which is the most frequent case by far. False, with nothing done, elsewhere."""
+        if not _PLAIN.issuperset(sheet.kinds):
+            return False
+        for place, kind in enumerate(sheet.kinds, start=1):
+            column = map(itemgetter(place), sheet.rows)
+            if kind == _INT:
+                if None in column:
+                    return False
+                continue
+            texts: Any = set(column) if kind == _KEYWORD else column
+            try:
+                text = "".join(texts)
+            except TypeError:  # None among them
+                return False
+            if "\x01" in text or "\x1f" in text:
+                return False
+            if kind == _KEYWORD:
+                for name in texts - self.names.keys():
+                    self.names[name] = Keyword(name)
+        ids = [spec for spec in plan.pattern.ids if spec.xform is None]
+        for spec in plan.pattern.ids:
+            if spec.xform is not None:
+                self._identify(spec, [row[0] for row in sheet.rows], outs)
+        fill = _filler(len(ids), sheet.kinds, len(sheet.links))
+        fill(outs, sheet.rows, self.names, *(spec.key for spec in ids), *keys)
+        return True
+
+    def _fill_cells(self, plan: Plan, keys: list[Any], sheet: Sheet, outs: list[Pulled]) -> None:
+        """Sets ids and single values of any kind."""
         long: list[tuple[Pulled, Any, int, Any]] = []
         for spec in plan.pattern.ids:
-            transform = None if spec.xform is None else self.functions[spec.xform]
-            keys.append(spec.key)
-            columns.append(
-                sheet.entities if transform is None else [*map(transform, sheet.entities)]
-            )
-        for number, (kinds, payloads) in zip(single, sheet.values, strict=True):
-            key, values = plan.scalars[number], self._column(kinds, payloads)
-            if None in values:
-                sparse.append((key, values))
-                if not isinstance(kinds, int) and not _SHORT.issuperset(kinds):
-                    cells = zip(outs, kinds, payloads, strict=True)
-                    long += [(out, key, k, p) for out, k, p in cells if k and k >= INTERNED]
-            else:
-                keys.append(key)
-                columns.append(values)
-        if columns:
-            _filler(len(keys))(outs, zip(*columns, strict=True), *keys)
-        for key, values in sparse:
-            for out, value in zip(outs, values, strict=True):
-                if value is not None:
-                    out[key] = value
+            self._identify(spec, [row[0] for row in sheet.rows], outs)
+        for key, (kinds, payloads) in zip(keys, sheet.cells(), strict=True):
+            for out, k, payload in zip(outs, kinds, payloads, strict=True):
+                if k is None:
+                    continue
+                if k < INTERNED:
+                    out[key] = from_columns(k, payload)
+                else:
+                    long.append((out, key, k, payload))
         self._intern(long)
-
-    def _column(self, kinds: Any, payloads: Sequence[Any]) -> Sequence[Any]:
-        """The values of one attribute, None for those that are not there or kept apart."""
-        only = {kinds} if isinstance(kinds, int) else set(kinds)
-        if only == {_INT} or (only == {_STRING} and "\x01" not in "".join(payloads)):
-            return payloads
-        if only == {_KEYWORD}:
-            names = self.names
-            for payload in set(payloads) - names.keys():
-                names[payload] = Keyword(payload)
-            return [names[payload] for payload in payloads]
-        if isinstance(kinds, int):
-            kinds = [None if payload is None else kinds for payload in payloads]
-        return [
-            None if k is None or k >= INTERNED else from_columns(k, payload)
-            for k, payload in zip(kinds, payloads, strict=True)
-        ]
 
     def _intern(self, long: list[tuple[Pulled, Any, int, Any]]) -> None:
         """Sets values whose bytes are kept apart, all in one statement."""
@@ -371,45 +371,21 @@ class _Walk:
             if pattern is None:
                 kids = [Pulled({DB_ID: target}) for target in targets]
             else:
-                left = step[3]
+                left = step[2]
                 if recursive:
                     depth = left.get(spec, spec.depth)
                     if depth is not None:
                         if depth <= 0:
                             continue
                         left = {**left, spec: depth - 1}
-                kids = self._enter(lower, targets, e, step, left, recursive)
+                seen = step[1] | {e} if step[0] else step[1]
+                kids = _enter(lower, targets, (recursive, seen, left))
             out[spec.key] = kids if many else kids[-1]
             self.size += len(kids)
             if unsettled:
                 self.sites.append((out, spec))
         if pattern is not None and not lower.entities:
             del below[self.plans.of(pattern)]
-
-    def _enter(
-        self,
-        lower: _Level,
-        targets: list[int],
-        e: int,
-        step: Step,
-        left: dict[Spec, int],
-        recursive: bool,
-    ) -> list[Pulled]:
-        """New dictionaries for *targets*, of which those not seen before go to the level below."""
-        kids = [Pulled() for _ in targets]
-        new = kids
-        if recursive:
-            seen = _seen(e, step)
-            if not seen.isdisjoint(targets):
-                for target, kid in zip(targets, kids, strict=True):
-                    if target in seen:
-                        kid[DB_ID] = target
-                new = [kid for target, kid in zip(targets, kids, strict=True) if target not in seen]
-                targets = [target for target in targets if target not in seen]
-        lower.entities += targets
-        lower.outs += new
-        lower.steps += [(recursive, e, step, left)] * len(new)
-        return kids
 
     # ------------------------------------------------------------------------- on the way up
 
@@ -439,32 +415,46 @@ class _Walk:
 
 
 @cache
-def _filler(count: int) -> Callable[..., Any]:
-    """A loop that sets *count* keys of many dictionaries from rows of values.
+def _filler(ids: int, kinds: tuple[int, ...], links: int) -> Callable[..., Any]:
+    """A loop that fills dictionaries from the rows of a sheet; it takes them, the rows, the
+    keywords by name, and the keys.
 
     A dict display of known length is twice as fast as setting the keys one by one, and that is
     most of the work of a pull.
     """
-    keys = [f"k{place}" for place in range(count)]
-    values = [f"v{place}" for place in range(count)]
-    pairs = ", ".join(f"{key}: {value}" for key, value in zip(keys, values, strict=True))
+    values = [f"v{place}" for place in range(len(kinds))]
+    cells = [
+        f"names[{value}]" if kind == _KEYWORD else value
+        for value, kind in zip(values, kinds, strict=True)
+    ]
+    shown = ["e"] * ids + cells
+    keys = [f"k{place}" for place in range(len(shown))]
+    display = ", ".join(f"{key}: {value}" for key, value in zip(keys, shown, strict=True))
+    row = ", ".join(["e", *values, *(["_"] * links)])
     source = (
-        f"lambda outs, rows, {', '.join(keys)}:"
-        f" [out.update({{{pairs}}}) for out, ({', '.join(values)},) in zip(outs, rows, strict=True)]"
+        f"lambda outs, rows, names, {', '.join(keys)}: [out.update({{{display}}})"
+        f" for out, ({row},) in zip(outs, rows, strict=True)]"
     )
     made: Callable[..., Any] = eval(source)
     return made
 
 
-def _seen(e: int, step: Step) -> set[int]:
-    """The entities that a path came to by recursion, *e* at its end included if it did."""
-    seen = set()
-    while step is not None:
-        recursive, above, step, _ = step
-        if recursive:
-            seen.add(e)
-        e = above
-    return seen
+def _enter(lower: _Level, targets: list[int], step: Step) -> list[Pulled]:
+    """New dictionaries for *targets*, of which those not seen before go to the level below."""
+    kids = [Pulled() for _ in targets]
+    recursive, seen, _ = step
+    new = kids
+    if recursive and not seen.isdisjoint(targets):
+        for target, kid in zip(targets, kids, strict=True):
+            if target in seen:
+                kid[DB_ID] = target
+        new = [kid for target, kid in zip(targets, kids, strict=True) if target not in seen]
+        targets = [target for target in targets if target not in seen]
+    lower.entities += targets
+    lower.outs += new
+    lower.steps += [step] * len(new)
+    lower.paths.append(step)
+    return kids
 
 
 def _exceeded(limit: str, found: int, what: str) -> LimitExceeded:

@@ -34,6 +34,8 @@ Span: TypeAlias = tuple[int, int, int, Payload, int, int, int, int]  # and tx, o
 _INT: Final = int(Kind.INT)
 _INST: Final = int(Kind.INST)
 _INTEGERS: Final = frozenset((int(Kind.BOOL), _INT, _INST, int(Kind.CHAR)))
+# Kinds whose payload is an integer or text on every engine; a type with one of them tells it.
+_TELLING: Final = frozenset(int(kind) for kind in Kind) - {int(Kind.FLOAT)}
 _INSTANT_NUMBER: Final = BUILT_IN_IDS[TX_INSTANT] or 0
 _AT_ONCE: Final = 10_000  # rows that are read before it pays to let the engine apply limits
 _COLUMNS: Final = 24  # attributes side by side; SQLite joins 64 tables at most
@@ -42,15 +44,46 @@ _SPAN: Final = ("tx", "op", "vf", "vt")
 
 @attrs.frozen
 class Sheet:
-    """Entities and their values in columns that run in parallel.
+    """A row for each entity: its id, a cell for each attribute, and what it refers to.
 
-    A column of values has its kinds (one for all where it is known) and its payloads, both None
-    where there is no value.
+    A cell is a payload where the kind of an attribute is known, else a kind and a payload; both
+    are None where there is no value.
     """
 
-    entities: Sequence[int]
-    values: list[tuple[Any, Sequence[Any]]]
+    rows: list[tuple[Any, ...]]
+    kinds: tuple[int | None, ...]
     links: list[list[list[int]]]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a payload may be that of an interned value, whose kind was left out."""
+        return any(
+            kind is not None
+            and kind not in _INTEGERS
+            and any("\x1f" in (row[place] or "") for row in self.rows)
+            for place, kind in self._places()
+        )
+
+    def _places(self) -> list[tuple[int, int | None]]:
+        """Where the payload of each attribute stands in a row, and its kind."""
+        found: list[tuple[int, int | None]] = []
+        place = 0
+        for kind in self.kinds:
+            place += 1 if kind is not None else 2
+            found.append((place, kind))
+        return found
+
+    def cells(self) -> list[tuple[Sequence[int | None], Sequence[Any]]]:
+        """For each attribute its kinds and its payloads, in the order of the rows."""
+        columns = iter([*zip(*self.rows, strict=True)][1:])
+        found: list[tuple[Sequence[int | None], Sequence[Any]]] = []
+        for kind in self.kinds:
+            kinds = next(columns) if kind is None else None
+            payloads = next(columns)
+            if kinds is None:
+                kinds = tuple([None if payload is None else kind for payload in payloads])
+            found.append((kinds, payloads))
+        return found
 
 
 @attrs.frozen
@@ -81,6 +114,7 @@ class Reader:
     schema: Schema
     form: scope.View
     basis: int
+    _kinds: dict[int, int | None] = attrs.field(factory=dict)
 
     @classmethod
     @contextmanager
@@ -202,45 +236,54 @@ class Reader:
         entities: Iterable[int],
         single: Sequence[int],
         links: Sequence[tuple[int, int | None]],
+        *,
+        kinds: bool = False,
     ) -> Sheet | None:
         """The values of the attributes *single* and the targets of the references *links* (each
-        with its limit) for each of *entities*, side by side: one row an entity, because one a fact
+        with its limit) of each of *entities*, side by side: one row an entity, because one a fact
         would be several times slower to fetch.
 
-        None means that they do not fit in this form.
+        Without *kinds*, those of attributes with a declared type are left out, and a text payload
+        with \x1f in it may be that of an interned value. None means that they do not fit in this
+        form.
         """
         if self.view.overlay is not None or not 1 <= len(single) + len(links) <= _COLUMNS:
             return None
         ids = sorted(entities)
         if ids and ids[-1] > TX0:
             return None
-        kinds = tuple(self._kind(number) for number in single)
+        known = tuple(None if kinds else self._kind(number) for number in single)
         flags = tuple(self._flags((number,)) for number in (*single, *(n for n, _ in links)))
         make: Any = _sheet
-        sql, names = make(self.dialect, self.form, tuple(single), kinds, tuple(links), flags)
+        sql, names = make(self.dialect, self.form, tuple(single), known, tuple(links), flags)
         given = {"ids": self.dialect.integers(ids)}
         parameters = [given[name] if name in given else self._parameter(name) for name in names]
         rows = self.snapshot.rows(sql, parameters)
-        columns = iter(zip(*rows, strict=True))
-        found = Sheet(next(columns, ()), [], [])
-        for kind in kinds:
-            ks = next(columns, ()) if kind is None else kind
-            parts = [next(columns, ()) for _ in self.dialect.parts(kind)]
-            found.values.append((ks, parts[0] if len(parts) == 1 else self._payloads(ks, parts)))
-        found.links.extend(_lists(column) for column in columns)
-        return found
+        targets = [_lists([row[-place] for row in rows]) for place in range(len(links), 0, -1)]
+        if None in known and len(self.dialect.payload) > 1:
+            rows = [self._narrowed(row, known) for row in rows]
+        return Sheet(rows, known, targets)
 
     def _kind(self, number: int) -> int | None:
-        """The kind of every value of an attribute, if it is one whose values are integers."""
-        kinds = VALUE_TYPES.get(self.attribute(number).value_type or IDENT, frozenset())
-        return next(iter(kinds)) if len(kinds) == 1 and kinds <= _INTEGERS else None
+        """The kind of every value of an attribute, if its type tells."""
+        found = self._kinds.get(number, 0)
+        if found == 0:
+            types = VALUE_TYPES.get(self.attribute(number).value_type or IDENT, frozenset())
+            single = len(types) == 1 and types <= _TELLING
+            found = self._kinds[number] = next(iter(types)) if single else None
+        return found
 
-    def _payloads(self, kinds: Any, parts: list[Any]) -> list[Any]:
-        payload_of = self.dialect.payload_of
-        return [
-            None if k is None else payload_of(k, row)
-            for k, row in zip(kinds, zip(*parts, strict=True), strict=True)
-        ]
+    def _narrowed(self, row: tuple[Any, ...], known: tuple[int | None, ...]) -> tuple[Any, ...]:
+        """*row* with one payload a cell, where the engine has several columns for it."""
+        cells = iter(row)
+        narrow = [next(cells)]
+        for kind in known:
+            if kind is None:
+                k, parts = next(cells), [next(cells) for _ in self.dialect.payload]
+                narrow += (k, None if k is None else self.dialect.payload_of(k, parts))
+            else:
+                narrow.append(next(cells))
+        return (*narrow, *cells)
 
     def cell_rows(self, e: int, number: int) -> list[Row]:
         """The rows of one attribute of one entity."""
@@ -400,9 +443,9 @@ class Reader:
         """The rectangles that a speculation added, as far as the view shows them."""
         overlay, view = self.view.overlay, self.view
         for seg, a, e, k, payload, vf, vt, t0, t1, _, _ in overlay.rows if overlay else ():
-            if seg // 3 == view.branch and t0 <= view.basis < t1:
-                if view.since is None or t0 > view.since:
-                    yield e, a, k, payload, t0, 1, vf, vt
+            since = view.since is None or t0 > view.since
+            if since and seg // 3 == view.branch and t0 <= view.basis < t1:
+                yield e, a, k, payload, t0, 1, vf, vt
 
     def _instants(self, entities: Iterable[int]) -> list[Row]:
         """:db/txInstant of transactions, which stands in the transaction itself."""
@@ -483,7 +526,7 @@ def _statement(dialect: Any, view: scope.View, asked: _Asked) -> tuple[str, tupl
 
 
 def _lists(column: Sequence[Any]) -> list[list[int]]:
-    """Lists of integers as an engine gives them: as JSON, or as lists with None for an empty one."""
+    """Lists of integers as an engine gives them: as JSON, or as lists with None for empty ones."""
     if column and type(column[0]) is str:
         found: list[list[int]] = json.loads(f"[{','.join(column)}]")
         return found
@@ -512,7 +555,7 @@ def _sheet(
         return rows.from_, " AND ".join((*rows.where, f"{alias}.e = w.value"))
 
     source = _list(dialect, parameter("ids", _list_type(dialect)))
-    columns = ["w.value"]
+    columns = ["w.value"]  # then what Sheet says
     for place, (number, kind) in enumerate(zip(single, kinds, strict=True)):
         table, on = facts(f"t{place}", number, flags[place])
         source += f" LEFT JOIN {table} ON {on}"

@@ -93,7 +93,7 @@ class PostgresReads:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._uri = connections.uri
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None
         self._cursor: psycopg.Cursor[tuple[Any, ...]] | None = None
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -105,7 +105,7 @@ class PostgresReads:
                 return []
             return cursor.fetchall()
         except psycopg.Error as error:
-            raise translated(error, self._uri, self._connection) from error
+            raise translated(error, self._uri, self.connection) from error
 
     def _ready(self) -> psycopg.Cursor[tuple[Any, ...]]:
         """The cursor of the transaction, begun when need be."""
@@ -219,12 +219,12 @@ class PostgresSnapshot(PostgresReads):
         trace: TracebackType | None,
     ) -> None:
         self._depth -= 1
-        if self._depth == 0 and self._connection is not None:
-            connection, self._connection, self._cursor = self._connection, None, None
+        if self._depth == 0 and self.connection is not None:
+            connection, self.connection, self._cursor = self.connection, None, None
             self._connections.give_back(connection)
 
     def head(self) -> Head:
-        if self._depth and self._connection is None:
+        if self._depth and self.connection is None:
             found = self._begin(HEAD)  # one round trip for both
             return Head(*found[0]) if found else _BEFORE_ANY
         return super().head()
@@ -249,7 +249,7 @@ class PostgresSnapshot(PostgresReads):
         return self._cursor
 
     def _begin(self, first: str) -> list[tuple[Any, ...]]:
-        self._connection, self._cursor, found = self._connections.take_reader(first)
+        self.connection, self._cursor, found = self._connections.take_reader(first)
         self._limited = False
         return found
 

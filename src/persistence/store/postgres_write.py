@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from persistence.errors import ConnectionLost, CorruptStore, PersistenceError, StoreBusy, StoreError
 from persistence.store.postgres_connections import Connections
 from persistence.store.postgres_errors import lost, translated
+from persistence.store.postgres_open import Connection
 from persistence.store.postgres_payload import split
 from persistence.store.postgres_read import HEAD, SEGMENTS, PostgresReads
 from persistence.store.protocol import Batch, FactKey, FactRow, Head, TxRow
@@ -31,7 +32,7 @@ _TX: Final = """
 """
 _ATTR: Final = "INSERT INTO attr (id, ident) SELECT * FROM unnest($1::bigint[], $2::text[])"
 _FLAGS: Final = """
-    UPDATE attr SET flags = flags | x.flags
+    UPDATE attr SET flags = attr.flags | x.flags
     FROM unnest($1::bigint[], $2::bigint[]) AS x (id, flags) WHERE attr.id = x.id
 """
 _BLOB: Final = """
@@ -86,7 +87,7 @@ class PostgresSession(PostgresReads):
             )
         try:
             self._last = None
-            self._connection, self._cursor, found = self._connections.take_writer(
+            self.connection, self._cursor, found = self._connections.take_writer(
                 self._take_write_lock()
             )
             self._known = Head(*found[0]) if found else Head(0, b"", 0, b"", 1)
@@ -119,27 +120,34 @@ class PostgresSession(PostgresReads):
                 self._commit()
         finally:
             self._owner = None
-            connection, self._connection, self._cursor = self._connection, None, None
+            connection, self.connection, self._cursor = self.connection, None, None
             if connection is not None:
                 self._connections.end_writer(connection)
             self._lock.release()
 
     def _commit(self) -> None:
-        assert self._connection is not None
-        if self._connection.info.transaction_status != TransactionStatus.INTRANS:
-            if self._connection.closed:
-                raise lost(self._uri, "not committed")
+        connection = self._in_transaction()
+        try:
+            self._ready().execute("COMMIT")
+        except psycopg.Error as error:
+            if not connection.closed:
+                raise translated(error, self._uri, connection) from error
+            self._settle(error)
+
+    def _in_transaction(self) -> Connection:
+        """The connection, when all that was written on it still stands."""
+        self._ready()
+        assert self.connection is not None
+        if self.connection.closed:
+            raise lost(self._uri, "not committed")
+        # A writer that goes on after an error would otherwise commit every statement alone.
+        if self.connection.pgconn.transaction_status != TransactionStatus.INTRANS:
             raise StoreError(
                 f"the transaction on {self._uri} was undone by an earlier error",
                 hint="begin a new session",
                 uri=self._uri,
             )
-        try:
-            self._ready().execute("COMMIT")
-        except psycopg.Error as error:
-            if not self._connection.closed:
-                raise translated(error, self._uri, self._connection) from error
-            self._settle(error)
+        return self.connection
 
     def _settle(self, error: psycopg.Error) -> None:
         """Finds out what became of a commit whose answer never came.
@@ -152,7 +160,7 @@ class PostgresSession(PostgresReads):
             connection, cursor, _ = self._connections.take_writer(self._take_write_lock())
         except PersistenceError as unreachable:
             raise lost(self._uri, "unknown", error) from unreachable
-        self._connection, self._cursor = connection, cursor
+        self.connection, self._cursor = connection, cursor
         try:
             found = self.rows("SELECT id FROM tx WHERE t = $1::bigint", (self._last.t,))
         except ConnectionLost as unreachable:
@@ -178,7 +186,7 @@ class PostgresSession(PostgresReads):
             yield
         except BaseException:
             self._known, self._last = None, last
-            if self._connection is not None and not self._connection.closed:
+            if self.connection is not None and not self.connection.closed:
                 self.rows("ROLLBACK TO SAVEPOINT one")
                 self.rows("RELEASE SAVEPOINT one")
             raise
@@ -257,9 +265,7 @@ class PostgresSession(PostgresReads):
 
     def _send(self, statements: Sequence[Statement]) -> None:
         """Runs *statements* in order, in one round trip unless one of them is a COPY."""
-        connection = self._connection
-        self._ready()
-        assert connection is not None
+        connection = self._in_transaction()
         try:
             if any(sql.startswith("COPY") for sql, _ in statements):
                 removed = [self._one(connection, *statement) for statement in statements]
@@ -278,7 +284,7 @@ class PostgresSession(PostgresReads):
                     missing=missing,
                 )
 
-    def _one(self, connection: psycopg.Connection[Any], sql: str, params: Sequence[Any]) -> int:
+    def _one(self, connection: Connection, sql: str, params: Sequence[Any]) -> int:
         with connection.cursor() as cursor:
             if not sql.startswith("COPY"):
                 return cursor.execute(sql, params).rowcount

@@ -45,9 +45,9 @@ def prepare(path: Path, options: SqliteOptions) -> bool:
         ReadOnlyStore: it cannot be written, but would need a migration.
     """
     _check_place(path, options)
-    connection = connect(path, options, writable=not options.read_only)
+    writable = not options.read_only and _may_write(path)
+    connection = connect(path, options, writable=writable)
     try:
-        writable = not options.read_only and not connection.readonly("main")
         if _pending(connection, path):
             if not writable:
                 raise read_only(str(path))
@@ -93,6 +93,11 @@ def _file_uri(path: Path, writable: bool) -> str:
         # it needs none, if SQLite is told so.
         return f"{uri}?immutable=1"
     return uri
+
+
+def _may_write(path: Path) -> bool:
+    # WAL writes files beside the store, so the directory counts as much as the file.
+    return not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 def _check_place(path: Path, options: SqliteOptions) -> None:

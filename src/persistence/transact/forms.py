@@ -227,7 +227,12 @@ class Parser:
 
     def form(self, form: Any) -> None:
         """One form: a map, a vector, a datom, or nil, which says nothing."""
-        if isinstance(form, Mapping):
+        kind = type(form)
+        if kind is dict:
+            self.map(form)
+        elif kind is list or kind is tuple:
+            self.vector(form)
+        elif isinstance(form, Mapping):
             self.map(form)
         elif isinstance(form, _SEQUENCES):
             self.vector(form)

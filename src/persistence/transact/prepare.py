@@ -40,7 +40,7 @@ from persistence.ids import tx_entity
 from persistence.transact import check, tuples
 from persistence.transact.base import Base
 from persistence.transact.cells import Cells
-from persistence.transact.forms import CURRENT_TX, Add, Operation, Parser
+from persistence.transact.forms import CURRENT_TX, Add, Operation, Parser, Tempid
 from persistence.transact.resolve import Resolver
 from persistence.transact.typed import Typed
 from persistence.values import LIMITS, Keyword, encode_datom, keyword, read
@@ -263,11 +263,11 @@ def _metadata(parser: Parser, meta: Mapping[Any, Any], time: int) -> list[Operat
 def _tempids(resolver: Resolver, operations: Iterable[Operation]) -> dict[str | int, int]:
     found: dict[str | int, int] = {}
     for op in operations:
-        key = getattr(op.e, "key", None)
-        if key is not None and key not in found:
-            known = resolver.entity(op.e)
+        e = op.e
+        if type(e) is Tempid and e.key is not None and e.key not in found:
+            known = resolver.entity(e)
             if known is not None:
-                found[key] = known
+                found[e.key] = known
     return found
 
 
@@ -294,7 +294,9 @@ def _with_declarations(base: Base, forms: Iterable[Any]) -> Schema:
     declared = [
         form
         for form in forms
-        if isinstance(form, Mapping) and any(key in form for key in _IDENT_KEYS)
+        if type(form) not in _VECTORS
+        and isinstance(form, Mapping)
+        and not _IDENT_KEYS.isdisjoint(form)
     ]
     if not declared:
         return base.schema
@@ -317,7 +319,8 @@ def _with_declarations(base: Base, forms: Iterable[Any]) -> Schema:
     return schema
 
 
-_IDENT_KEYS = (boot.IDENT, str(boot.IDENT), boot.IDENT.name)
+_IDENT_KEYS = frozenset((boot.IDENT, str(boot.IDENT), boot.IDENT.name))
+_VECTORS = (list, tuple)
 
 
 def _frozen(value: Any) -> Any:

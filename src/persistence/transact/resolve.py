@@ -262,11 +262,13 @@ class Resolver:
         for op in operations:
             if type(op.e) is Lookup:
                 found.append(op.e)
-            if isinstance(op, Add | Retract) and type(op.value) is Lookup:
-                found.append(op.value)
-            elif isinstance(op, Cas):
-                found += [value for value in (op.old, op.new) if isinstance(value, Lookup)]
-            elif isinstance(op, Ensure) and isinstance(op.spec, Lookup):
+            kind = type(op)
+            if kind is Add or kind is Retract:
+                if type(op.value) is Lookup:
+                    found.append(op.value)
+            elif kind is Cas:
+                found += [value for value in (op.old, op.new) if type(value) is Lookup]
+            elif kind is Ensure and type(op.spec) is Lookup:
                 found.append(op.spec)
         keys = [self.key(lookup.attribute, lookup.value) for lookup in found]
         return [key for key in keys if key is not None]
