@@ -174,4 +174,4 @@ class Bitemporal(RuleBasedStateMachine):
 
 
 TestBitemporal = Bitemporal.TestCase
-TestBitemporal.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestBitemporal.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)

@@ -10,16 +10,18 @@ from persistence.datoms.interval import Interval
 from persistence.datoms.rectangles import FactRow, Payload
 from persistence.values import Keyword
 
-# (e, a, k, payload, vf, t0): a stored rectangle that a speculation cuts
-Hidden = tuple[int, int, int, Payload, int, int]
+# (e, a, k, payload, t0): a stored assert of which a speculation cuts some rectangle
+Hidden = tuple[int, int, int, Payload, int]
 
 
 @attrs.frozen(eq=False, repr=False)
 class Overlay:
     """What speculative transactions would have written on top of a stored basis.
 
-    Rectangles they cut are hidden by key; what takes their place, closed pieces included,
-    stands in `rows`. `times` tells the instant of each speculative transaction by its t.
+    Where they cut a rectangle, all rectangles of the same assert that are live at the base are
+    hidden, and what takes their place, closed pieces included, stands in `rows`: later commits
+    cut stored rectangles anew, but never change what an assert covered as of the base. `times`
+    tells the instant of each speculative transaction by its t.
     """
 
     base: int

@@ -125,6 +125,8 @@ class Db:
 
     def _view(self, **changes: Any) -> Db:
         view = attrs.evolve(self.view, **changes)
+        if view.overlay is not None and view.basis <= view.overlay.base:
+            view = attrs.evolve(view, overlay=None)  # before the speculation began
         if view.pinned and (view.between is not None or view.history):
             shown = "history()" if view.history else "valid_between()"
             raise IntervalError(

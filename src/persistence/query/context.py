@@ -307,8 +307,8 @@ class Context:
             for _, a, e, k, payload, vf, vt, t0, t1, _, _ in overlay.rows:
                 rows.append((e, a, k, vf, vt, t0, t1, *self._parts(k, payload)))
         else:
-            for e, a, k, payload, vf, t0 in overlay.hidden:
-                rows.append((e, a, k, vf, t0, *self._parts(k, payload)))
+            for e, a, k, payload, t0 in overlay.hidden:
+                rows.append((e, a, k, t0, overlay.base, *self._parts(k, payload)))
         return self.dialect.arrays(columns, rows)
 
     def _parts(self, k: int, payload: Any) -> Iterable[Any]:

@@ -235,8 +235,9 @@ class Scope:
         )
 
     def _not_hidden(self, alias: str) -> str:
-        key = ("e", "a", "k", *self.dialect.payload, "vf", "t0")
+        key = ("e", "a", "k", *self.dialect.payload, "t0")
         same = " AND ".join(f"h.{column} = {alias}.{column}" for column in key)
+        same += f" AND {alias}.t1 > h.base"
         return f"NOT EXISTS (SELECT 1 FROM {self.overlay[0]} AS h WHERE {same})"
 
     def _overlaid_lookup(self, alias: str, base: Sequence[Equal], segments: Sequence[int]) -> Rows:
@@ -266,7 +267,7 @@ class Scope:
 _STORED: Final = ("e", "a", "k", "vf", "vt", "t0")
 _ALL: Final = ("e", "a", "k", "tx", "op", "vf", "vt")
 
-HIDDEN: Final = ("e", "a", "k", "vf", "t0")
+HIDDEN: Final = ("e", "a", "k", "t0", "base")
 ADDED: Final = ("e", "a", "k", "vf", "vt", "t0", "t1")
 
 

@@ -20,6 +20,7 @@ from persistence.datoms import (
     Change,
     Interval,
     Live,
+    Schema,
     ValueKey,
     states,
 )
@@ -51,6 +52,7 @@ class Cells:
     """The cells of one transaction."""
 
     base: Base
+    schema: Schema
     resolver: Resolver
     typed: Typed
     span: Interval
@@ -215,9 +217,7 @@ class Cells:
             return  # nothing is known of it, so there is nothing to take away
         elif isinstance(op, RetractEntity):
             self._retract_entity(e, op.span or self.span, set())
-        elif (number := self.base.numbers.get(op.attribute.ident)) is not None or (
-            number := self.typed.new_number(op.attribute.ident)
-        ) is not None:
+        elif (number := self.typed.number_of(op.attribute.ident)) is not None:
             state = self.cell((e, number))
             if isinstance(op, RetractAttribute):
                 state.retract_all(op.span or self.span)
@@ -237,8 +237,7 @@ class Cells:
     def _retract_entity(self, e: int, span: Interval, seen: set[int]) -> None:
         """Takes away all facts of *e*, all references to it, and its components."""
         pending = [(e, span)]
-        refs = self.base.schema.refs()
-        numbers = {self.base.numbers.get(attribute.ident) for attribute in refs}
+        numbers = {self.typed.number_of(attribute.ident) for attribute in self.schema.refs()}
         while pending:
             e, span = pending.pop()
             if e in seen:

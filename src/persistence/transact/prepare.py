@@ -85,6 +85,10 @@ class Prepared:
             for e, a, k, payload, vf, vt, op in self.changes
         ]
 
+    def indexed(self, number: int) -> bool:
+        """Whether facts of an attribute go into the AVET index."""
+        return self.schema[self.typed.known[number]].indexed
+
     def datoms(self) -> tuple[Datom, ...]:
         """The datoms as their readers see them."""
         typed, tx = self.typed, tx_entity(self.t)
@@ -143,7 +147,7 @@ def prepare(
     resolver = Resolver(base, tx_entity(t), span, problems)
     resolver.resolve(operations)
     check.raise_all(problems)
-    cells = Cells(base, resolver, typed, span, problems)
+    cells = Cells(base, provisional, resolver, typed, span, problems)
     cells.apply(operations)
     tuples.derive(cells, provisional, operations)
     ensured = check.specs(cells, provisional, operations)

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from persistence.datoms import InstantLike, Live, Schema, instant
-from persistence.datoms.rectangles import OPEN_T
+from persistence.datoms.rectangles import OPEN_T, fact_row
 from persistence.datoms.view import Overlay, View
 from persistence.db import Db, Report
 from persistence.db.source import Source
@@ -161,7 +161,7 @@ class SpeculativeBase:
         if overlay is None:
             return rows
         hidden = overlay.hidden
-        shown = [row for row in rows if (*row[:5], row[6]) not in hidden]
+        shown = [row for row in rows if (*row[:4], row[6]) not in hidden]
         shown += [
             (e, a, k, p, vf, vt, t0)
             for _, a, e, k, p, vf, vt, t0, t1, _, _ in overlay.rows
@@ -214,12 +214,14 @@ def laid_over(db: Db, prepared: Prepared) -> Db:
     """*db* with what *prepared* would write laid over it."""
     old = db.overlay or Overlay(base=db.basis)
     gone = {(e, a, k, p, vt, t0) for _, a, e, vt, k, p, t0 in prepared.cuts.remove}
-    own = {(row[2], row[1], row[3], row[4], row[6], row[7]) for row in old.rows}
-    hidden = old.hidden | {
-        (e, a, k, p, vf, t0)
+    cut = {(e, a, k, p, t0) for e, a, k, p, _, t0 in gone}
+    own = {(row[2], row[1], row[3], row[4], row[7]) for row in old.rows}
+    hidden = cut - own  # an assert of an earlier speculation is hidden already, or never stored
+    uncut = [
+        fact_row(0, a, e, k, p, vf, vt, t0, int(prepared.indexed(a)))
         for e, a, k, p, vf, vt, t0 in prepared.live
-        if (e, a, k, p, vt, t0) in gone and (e, a, k, p, vt, t0) not in own
-    }
+        if (e, a, k, p, t0) in hidden and (e, a, k, p, vt, t0) not in gone
+    ]
     kept = [
         row
         for row in old.rows
@@ -227,8 +229,8 @@ def laid_over(db: Db, prepared: Prepared) -> Db:
     ]
     overlay = Overlay(
         base=old.base,
-        hidden=hidden,
-        rows=(*kept, *prepared.cuts.insert),
+        hidden=old.hidden | hidden,
+        rows=(*kept, *uncut, *prepared.cuts.insert),
         numbers={**old.numbers, **prepared.numbers},
         blobs={**old.blobs, **prepared.interned},
         times={**old.times, prepared.t: prepared.time},

@@ -89,9 +89,9 @@ class Typed:
         self.known[number] = ident
         return number
 
-    def new_number(self, ident: Keyword) -> int | None:
-        """The number given in this transaction, if any."""
-        return self.attributes.get(ident)
+    def number_of(self, ident: Keyword) -> int | None:
+        """The storage number that an attribute has by now, if any."""
+        return self.base.numbers.get(ident) or self.attributes.get(ident)
 
     def python(self, key: ValueKey) -> Any:
         """The value behind *key*; interned ones that were not seen yet are fetched."""
