@@ -239,8 +239,10 @@ def _attributes(
         asked = given.get("a")
         found = []
         for ident in sorted(known, key=lambda ident: ident.name, reverse=backwards):
-            beyond = asked is not None and ident is not asked and (
-                exact or (ident.name > asked.name) == backwards
+            beyond = (
+                asked is not None
+                and ident is not asked
+                and (exact or (ident.name > asked.name) == backwards)
             )
             if not beyond and (order == "aev" or reader.schema[ident].wants_index):
                 found.append((ident, known[ident]))

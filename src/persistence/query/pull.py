@@ -9,9 +9,7 @@ references are gone through upwards: what turned out empty is taken away, and `:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -19,11 +17,12 @@ import attrs
 from persistence.datoms.schema import Attribute
 from persistence.errors import LimitExceeded, QueryError
 from persistence.query.functions import FunctionRegistry
+from persistence.query.pull_fill import Filling
 from persistence.query.pull_pattern import DB_ID, MISSING, Pattern, Spec, parse
 from persistence.query.pull_plan import Plan, Plans
 from persistence.query.pulled import Pulled
-from persistence.query.reader import Reader, Sheet
-from persistence.values import INTERNED, LIMITS, Keyword, from_columns, sort_key
+from persistence.query.reader import Reader
+from persistence.values import INTERNED, LIMITS, from_columns, sort_key
 
 __all__ = ["pull", "pull_many"]
 
@@ -34,8 +33,6 @@ Step: TypeAlias = tuple[bool, frozenset[int], dict[Spec, int]]
 Row: TypeAlias = tuple[int, int, int, Any]
 
 _START: Final[Step] = (False, frozenset(), {})
-_STRING, _INT, _KEYWORD = 9, 2, 10
-_PLAIN: Final = frozenset((_STRING, _INT, _KEYWORD))  # kinds whose payload is nearly the value
 
 
 def pull(
@@ -62,7 +59,7 @@ def pull_many(
     parsed = pattern if isinstance(pattern, Pattern) else parse(pattern)
     registry = db.source.functions if functions is None else functions
     with Reader.of(db) as reader:
-        walk = _Walk(reader, registry, Plans(reader, registry))
+        walk = _Walk(reader, registry, Plans(reader, registry), Filling(reader, registry))
         return walk.run(parsed, reader.resolve(entities))
 
 
@@ -86,8 +83,8 @@ class _Walk:
     reader: Reader
     functions: FunctionRegistry
     plans: Plans
+    filling: Filling
     sites: list[tuple[Pulled, Spec]] = attrs.field(factory=list)
-    names: dict[str, Keyword] = attrs.field(factory=dict)
     size: int = 0
 
     def run(self, pattern: Pattern, entities: Sequence[int | None]) -> list[Pulled | None]:
@@ -120,7 +117,7 @@ class _Walk:
             rows = self._rows(levels)
             for plan, level in levels.items():
                 for spec in plan.pattern.ids:
-                    self._identify(spec, level.entities, level.outs)
+                    self.filling.identify(spec, level.entities, level.outs)
                 self._assemble(plan, level, rows, below)
         for plan, level in levels.items():
             for number, spec in plan.reverse:
@@ -132,11 +129,6 @@ class _Walk:
         if self.size > LIMITS.query_rows:
             raise _exceeded("query_rows", self.size, "has more entities than")
         return below
-
-    def _identify(self, spec: Spec, entities: Iterable[int], outs: Iterable[Pulled]) -> None:
-        transform = None if spec.xform is None else self.functions[spec.xform]
-        for e, out in zip(entities, outs, strict=True):
-            self._set(out, spec.key, e if transform is None else transform(e))
 
     def _wanted(self, plan: Plan, level: _Level) -> set[int]:
         """The forward attributes to read: not those whose recursion is used up everywhere."""
@@ -186,12 +178,12 @@ class _Walk:
             return False
         outs = [filled[row[0]] for row in sheet.rows]
         keys = [plan.scalars[number] for number in single]
-        if not self._fill(plan, keys, sheet, outs):
+        if not self.filling.plain(plan.pattern.ids, keys, sheet, outs):
             if sheet.doubtful:
                 sheet = self.reader.sheet(filled, single, links, kinds=True)
                 assert sheet is not None
                 outs = [filled[row[0]] for row in sheet.rows]
-            self._fill_cells(plan, keys, sheet, outs)
+            self.filling.any(plan.pattern.ids, keys, sheet, outs)
         rest = wanted.difference(single, linking)
         self._copy(level, filled)
         if rest:
@@ -205,57 +197,6 @@ class _Walk:
                 (spec,) = plan.groups[number]
                 self._follow(plan, spec, self.plans.attribute(number), found, level, below)
         return True
-
-    def _fill(self, plan: Plan, keys: list[Any], sheet: Sheet, outs: list[Pulled]) -> bool:
-        """Sets ids and single values where every entity has them all and they are stored as they
-        are, which is the most frequent case by far. False, with nothing done, elsewhere."""
-        if not _PLAIN.issuperset(sheet.kinds):
-            return False
-        for place, kind in enumerate(sheet.kinds, start=1):
-            column = map(itemgetter(place), sheet.rows)
-            if kind == _INT:
-                if None in column:
-                    return False
-                continue
-            texts: Any = set(column) if kind == _KEYWORD else column
-            try:
-                text = "".join(texts)
-            except TypeError:  # None among them
-                return False
-            if "\x01" in text or "\x1f" in text:
-                return False
-            if kind == _KEYWORD:
-                for name in texts - self.names.keys():
-                    self.names[name] = Keyword(name)
-        ids = [spec for spec in plan.pattern.ids if spec.xform is None]
-        for spec in plan.pattern.ids:
-            if spec.xform is not None:
-                self._identify(spec, [row[0] for row in sheet.rows], outs)
-        fill = _filler(len(ids), sheet.kinds, len(sheet.links))
-        fill(outs, sheet.rows, self.names, *(spec.key for spec in ids), *keys)
-        return True
-
-    def _fill_cells(self, plan: Plan, keys: list[Any], sheet: Sheet, outs: list[Pulled]) -> None:
-        """Sets ids and single values of any kind."""
-        long: list[tuple[Pulled, Any, int, Any]] = []
-        for spec in plan.pattern.ids:
-            self._identify(spec, [row[0] for row in sheet.rows], outs)
-        for key, (kinds, payloads) in zip(keys, sheet.cells(), strict=True):
-            for out, k, payload in zip(outs, kinds, payloads, strict=True):
-                if k is None:
-                    continue
-                if k < INTERNED:
-                    out[key] = from_columns(k, payload)
-                else:
-                    long.append((out, key, k, payload))
-        self._intern(long)
-
-    def _intern(self, long: list[tuple[Pulled, Any, int, Any]]) -> None:
-        """Sets values whose bytes are kept apart, all in one statement."""
-        if long:
-            values = self.reader.long([(k, payload) for _, _, k, payload in long])
-            for out, key, k, payload in long:
-                out[key] = values[k, payload]
 
     def _copy(self, level: _Level, filled: Mapping[int, Pulled]) -> None:
         """Gives every dictionary of an entity what one of them got."""
@@ -286,7 +227,7 @@ class _Walk:
                     filled[e][scalars[a]] = from_columns(k, payload)
                 else:
                     long.append((filled[e], scalars[a], k, payload))
-        self._intern(long)
+        self.filling.intern(long)
         if set_any:
             self._copy(level, filled)
         for number, cells in gathered.items():
@@ -412,31 +353,6 @@ class _Walk:
     def _set(self, out: Pulled, key: Any, value: Any) -> None:
         if value is not None:
             out[key] = value
-
-
-@cache
-def _filler(ids: int, kinds: tuple[int, ...], links: int) -> Callable[..., Any]:
-    """A loop that fills dictionaries from the rows of a sheet; it takes them, the rows, the
-    keywords by name, and the keys.
-
-    A dict display of known length is twice as fast as setting the keys one by one, and that is
-    most of the work of a pull.
-    """
-    values = [f"v{place}" for place in range(len(kinds))]
-    cells = [
-        f"names[{value}]" if kind == _KEYWORD else value
-        for value, kind in zip(values, kinds, strict=True)
-    ]
-    shown = ["e"] * ids + cells
-    keys = [f"k{place}" for place in range(len(shown))]
-    display = ", ".join(f"{key}: {value}" for key, value in zip(keys, shown, strict=True))
-    row = ", ".join(["e", *values, *(["_"] * links)])
-    source = (
-        f"lambda outs, rows, names, {', '.join(keys)}: [out.update({{{display}}})"
-        f" for out, ({row},) in zip(outs, rows, strict=True)]"
-    )
-    made: Callable[..., Any] = eval(source)
-    return made
 
 
 def _enter(lower: _Level, targets: list[int], step: Step) -> list[Pulled]:

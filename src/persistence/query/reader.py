@@ -7,10 +7,8 @@ applied here, to the rows that come back: they are few, and in Python already.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -22,9 +20,20 @@ from persistence.datoms.view import View
 from persistence.errors import QueryError
 from persistence.ids import TX0, is_tx_entity, tx_entity
 from persistence.query import scope
-from persistence.store.dialect import Column, Dialect
+from persistence.query.reads import (
+    INTEGERS,
+    Asked,
+    limited,
+    list_type,
+    listed,
+    sheet,
+    statement,
+    value_columns,
+)
+from persistence.query.sheet import Sheet, lists
+from persistence.store.dialect import Dialect
 from persistence.store.protocol import Snapshot
-from persistence.values import INTERNED, Keyword, Kind, Payload, keyword, to_columns
+from persistence.values import Keyword, Kind, Payload, keyword, to_columns
 
 __all__ = ["Reader", "Row", "Sheet", "Span"]
 
@@ -33,71 +42,11 @@ Span: TypeAlias = tuple[int, int, int, Payload, int, int, int, int]  # and tx, o
 
 _INT: Final = int(Kind.INT)
 _INST: Final = int(Kind.INST)
-_INTEGERS: Final = frozenset((int(Kind.BOOL), _INT, _INST, int(Kind.CHAR)))
 # Kinds whose payload is an integer or text on every engine; a type with one of them tells it.
 _TELLING: Final = frozenset(int(kind) for kind in Kind) - {int(Kind.FLOAT)}
 _INSTANT_NUMBER: Final = BUILT_IN_IDS[TX_INSTANT] or 0
 _AT_ONCE: Final = 10_000  # rows that are read before it pays to let the engine apply limits
 _COLUMNS: Final = 24  # attributes side by side; SQLite joins 64 tables at most
-_SPAN: Final = ("tx", "op", "vf", "vt")
-
-
-@attrs.frozen
-class Sheet:
-    """A row for each entity: its id, a cell for each attribute, and what it refers to.
-
-    A cell is a payload where the kind of an attribute is known, else a kind and a payload; both
-    are None where there is no value.
-    """
-
-    rows: list[tuple[Any, ...]]
-    kinds: tuple[int | None, ...]
-    links: list[list[list[int]]]
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether a payload may be that of an interned value, whose kind was left out."""
-        return any(
-            kind is not None
-            and kind not in _INTEGERS
-            and any("\x1f" in (row[place] or "") for row in self.rows)
-            for place, kind in self._places()
-        )
-
-    def _places(self) -> list[tuple[int, int | None]]:
-        """Where the payload of each attribute stands in a row, and its kind."""
-        found: list[tuple[int, int | None]] = []
-        place = 0
-        for kind in self.kinds:
-            place += 1 if kind is not None else 2
-            found.append((place, kind))
-        return found
-
-    def cells(self) -> list[tuple[Sequence[int | None], Sequence[Any]]]:
-        """For each attribute its kinds and its payloads, in the order of the rows."""
-        columns = iter([*zip(*self.rows, strict=True)][1:])
-        found: list[tuple[Sequence[int | None], Sequence[Any]]] = []
-        for kind in self.kinds:
-            kinds = next(columns) if kind is None else None
-            payloads = next(columns)
-            if kinds is None:
-                kinds = tuple([None if payload is None else kind for payload in payloads])
-            found.append((kinds, payloads))
-        return found
-
-
-@attrs.frozen
-class _Asked:
-    """The shape of a statement: which facts, beside the view. Ids and values are parameters."""
-
-    attribute: int | None = None
-    numbers: tuple[int, ...] | None = None  # of these attributes only
-    flags: int = BOUNDED | CLOSED
-    indexed: bool = False
-    by: str = ""  # what is known: see `_ties`
-    most: int | None = None  # how many rows of one cell
-    spans: bool = False  # tx, op, vf and vt too
-    kind: int | None = None  # of a range of values
 
 
 @attrs.define(eq=False)
@@ -218,7 +167,7 @@ class Reader:
         """
         ids = sorted(entities)
         chosen = None if numbers is None else tuple(sorted(numbers))
-        asked = _Asked(numbers=chosen, flags=self._flags(chosen), by="entities", most=most)
+        asked = Asked(numbers=chosen, flags=self._flags(chosen), by="entities", most=most)
         rows = self._rows(asked, {"ids": self.dialect.integers(ids)})
         if self.view.overlay is not None:
             wanted, every = set(ids), chosen is None
@@ -254,12 +203,12 @@ class Reader:
             return None
         known = tuple(None if kinds else self._kind(number) for number in single)
         flags = tuple(self._flags((number,)) for number in (*single, *(n for n, _ in links)))
-        make: Any = _sheet
+        make: Any = sheet
         sql, names = make(self.dialect, self.form, tuple(single), known, tuple(links), flags)
         given = {"ids": self.dialect.integers(ids)}
         parameters = [given[name] if name in given else self._parameter(name) for name in names]
         rows = self.snapshot.rows(sql, parameters)
-        targets = [_lists([row[-place] for row in rows]) for place in range(len(links), 0, -1)]
+        targets = [lists([row[-place] for row in rows]) for place in range(len(links), 0, -1)]
         if None in known and len(self.dialect.payload) > 1:
             rows = [self._narrowed(row, known) for row in rows]
         return Sheet(rows, known, targets)
@@ -289,7 +238,7 @@ class Reader:
         """The rows of one attribute of one entity."""
         if number == _INSTANT_NUMBER and is_tx_entity(e):
             return self._instants((e,))
-        asked = _Asked(attribute=number, flags=self._flags((number,)), by="cell")
+        asked = Asked(attribute=number, flags=self._flags((number,)), by="cell")
         rows = self._rows(asked, {"e": e})
         if self.view.overlay is not None:
             rows += [row for row in self._added() if row[0] == e and row[1] == number]
@@ -300,7 +249,7 @@ class Reader:
     ) -> list[Row]:
         """The rows of one reference attribute that point at *targets*; see `entity_rows`."""
         ids = sorted(targets)
-        asked = _Asked(
+        asked = Asked(
             attribute=number,
             flags=self._flags((number,)),
             indexed=self.attribute(number).indexed,
@@ -321,13 +270,13 @@ class Reader:
         """The rows that hold one of these (a, k, payload)."""
         dialect = self.dialect
         numbers = tuple(sorted({a for a, _, _ in keys}))
-        asked = _Asked(
+        asked = Asked(
             flags=self._flags(numbers),
             indexed=all(self.attribute(a).indexed for a in numbers),
             by="values",
         )
         table = [(a, k, *dialect.split(k, payload).values()) for a, k, payload in keys]
-        arrays = dialect.arrays(_value_columns(dialect), table)
+        arrays = dialect.arrays(value_columns(dialect), table)
         given = {f"values {place}": array for place, array in enumerate(arrays)}
         rows = self._rows(asked, given)
         if self.view.overlay is not None:
@@ -343,7 +292,7 @@ class Reader:
         "low high"; long values come anyway).
         """
         flags = self._flags(None if number is None else (number,))
-        asked = _Asked(attribute=number, flags=flags, by=by, spans=True)
+        asked = Asked(attribute=number, flags=flags, by=by, spans=True)
         if "payload" in given:
             parts = self.dialect.split(given["k"], given["payload"])
             given |= {f"payload {part}": value for part, value in parts.items()}
@@ -375,19 +324,18 @@ class Reader:
 
     # ----------------------------------------------------------------------------- statements
 
-    def _rows(self, asked: _Asked, given: dict[str, Any]) -> list[Any]:
+    def _rows(self, asked: Asked, given: dict[str, Any]) -> list[Any]:
         if self.view.overlay is not None:
             asked = attrs.evolve(asked, most=None, spans=True)
-        limited, asked = asked, attrs.evolve(asked, most=None)
         dialect: Any = self.dialect
-        sql, names = _statement(dialect, self.form, asked)
+        sql, names = statement(dialect, self.form, attrs.evolve(asked, most=None))
         parameters = [given[name] if name in given else self._parameter(name) for name in names]
-        if limited.most is None:
+        if asked.most is None:
             rows = self._read(sql, parameters)
             return self._stored(rows) if self.view.overlay is not None else rows
         rows = self._read(f"{sql} LIMIT {_AT_ONCE + 1}", parameters)
         if len(rows) > _AT_ONCE:
-            rows = self._read(_limited(self.dialect, sql, limited), parameters)
+            rows = self._read(limited(self.dialect, sql, asked), parameters)
         return rows
 
     def _parameter(self, name: str) -> Any:
@@ -412,7 +360,7 @@ class Reader:
             return rows
         payload_of = self.dialect.payload_of
         return [
-            (e, a, k, n if k in _INTEGERS else payload_of(k, (n, s)), *rest)
+            (e, a, k, n if k in INTEGERS else payload_of(k, (n, s)), *rest)
             for e, a, k, n, s, *rest in rows
         ]
 
@@ -430,7 +378,7 @@ class Reader:
     def _stored(self, rows: list[Any]) -> list[Any]:
         """*rows* without those that a speculation cuts."""
         hidden = self.view.overlay.hidden if self.view.overlay is not None else frozenset()
-        kept = [row for row in rows if (*row[:4], row[6], row[4]) not in hidden]
+        kept = [row for row in rows if row[:5] not in hidden]
         return kept if self.form.between or self.form.history else [row[:4] for row in kept]
 
     def _added(self) -> Iterator[Row]:
@@ -458,7 +406,7 @@ class Reader:
         """The instants of these transactions, speculative ones included."""
         asked = sorted(ts)
         overlay = self.view.overlay
-        source = _list(self.dialect, self.dialect.parameter(1, _list_type(self.dialect)))
+        source = listed(self.dialect, self.dialect.parameter(1, list_type(self.dialect)))
         sql = f"SELECT tx.t, tx.time FROM {source} JOIN tx ON tx.t = w.value"
         found = dict(self.snapshot.rows(sql, (self.dialect.integers(asked),)))
         if overlay is not None:
@@ -470,153 +418,3 @@ def _attribute_name(name: Any) -> Keyword:
     if not isinstance(name, str | Keyword):
         raise QueryError(f"{name!r} is no attribute of a lookup ref", attribute=name)
     return keyword(name)
-
-
-def _list_type(dialect: Dialect) -> str:
-    return "json" if dialect.name == "sqlite" else "bigint[]"
-
-
-def _list(dialect: Dialect, parameter: str) -> str:
-    """A table `w` with one column `value` of the integers passed as one parameter."""
-    if dialect.name == "sqlite":
-        return f"json_each({parameter}) AS w"
-    return f"unnest({parameter}) AS w (value)"
-
-
-def _literal(dialect: Dialect, numbers: tuple[int, ...]) -> str:
-    """A table `m` with one column `value` of these numbers."""
-    listed = ", ".join(map(str, numbers))
-    if dialect.name == "sqlite":
-        return f"json_each('[{listed}]') AS m"
-    return f"unnest(ARRAY[{listed}]::bigint[]) AS m (value)"
-
-
-def _value_columns(dialect: Dialect) -> list[Column]:
-    heads = [Column("a", "k", _INT), Column("k", "k", _INT)]
-    return heads + [Column(part, part) for part in dialect.payload]
-
-
-@lru_cache(maxsize=1024)
-def _statement(dialect: Any, view: scope.View, asked: _Asked) -> tuple[str, tuple[str, ...]]:
-    """The statement for *asked*, and the names of its parameters in order."""
-    names: dict[str, str] = {}
-
-    def parameter(name: str, type: str = "i") -> str:
-        if name.startswith("path "):
-            type = _list_type(dialect)
-        return names.setdefault(name, dialect.parameter(len(names) + 1, type))
-
-    driver, ties = _ties(dialect, asked, parameter)
-    lookup = asked.by in ("cell", "entities", "targets", "values", "value")
-    rows = scope.Scope(view, dialect, parameter).facts(
-        "f",
-        asked.attribute,
-        asked.flags,
-        equal=(),
-        lookup=lookup,
-        indexed=asked.indexed,
-        intervals=False,
-    )
-    columns = ["e", "a", "k", *(_SPAN if asked.spans else ())]
-    selected = [rows.columns[column] for column in columns]
-    selected[3:3] = [f"f.{part}" for part in dialect.payload]
-    where = [*rows.where, *ties]
-    sql = f"SELECT {', '.join(selected)} FROM {driver}{rows.from_}"
-    return sql + (f" WHERE {' AND '.join(where)}" if where else ""), tuple(names)
-
-
-def _lists(column: Sequence[Any]) -> list[list[int]]:
-    """Lists of integers as an engine gives them: as JSON, or as lists with None for empty ones."""
-    if column and type(column[0]) is str:
-        found: list[list[int]] = json.loads(f"[{','.join(column)}]")
-        return found
-    return [value or [] for value in column]
-
-
-@lru_cache(maxsize=1024)
-def _sheet(
-    dialect: Any,
-    view: scope.View,
-    single: tuple[int, ...],
-    kinds: tuple[int | None, ...],
-    links: tuple[tuple[int, int | None], ...],
-    flags: tuple[int, ...],
-) -> tuple[str, tuple[str, ...]]:
-    """The statement of `Reader.sheet`, and the names of its parameters in order."""
-    names: dict[str, str] = {}
-
-    def parameter(name: str, type: str = "i") -> str:
-        return names.setdefault(name, dialect.parameter(len(names) + 1, type))
-
-    def facts(alias: str, number: int, flags: int) -> tuple[str, str]:
-        rows = scope.Scope(view, dialect, parameter).facts(
-            alias, number, flags, equal=(), lookup=True, indexed=False, intervals=False
-        )
-        return rows.from_, " AND ".join((*rows.where, f"{alias}.e = w.value"))
-
-    source = _list(dialect, parameter("ids", _list_type(dialect)))
-    columns = ["w.value"]  # then what Sheet says
-    for place, (number, kind) in enumerate(zip(single, kinds, strict=True)):
-        table, on = facts(f"t{place}", number, flags[place])
-        source += f" LEFT JOIN {table} ON {on}"
-        parts = (*(("k",) if kind is None else ()), *dialect.parts(kind))
-        columns += [f"t{place}.{part}" for part in parts]
-    gather = "json_group_array" if dialect.name == "sqlite" else "array_agg"
-    (target,) = dialect.parts(_INT)
-    for place, (number, most) in enumerate(links, start=len(single)):
-        table, test = facts("f", number, flags[place])
-        # Open facts stand in this very order in their table, so that nothing is sorted.
-        order = f"f.{target}" if flags[place] else f"f.vt, f.k, f.{target}"
-        limit = f" ORDER BY {order}" + ("" if most is None else f" LIMIT {most}")
-        inner = f"SELECT f.{target} AS target FROM {table} WHERE {test}{limit}"
-        columns.append(f"(SELECT {gather}(x.target) FROM ({inner}) AS x)")
-    return f"SELECT {', '.join(columns)} FROM {source}", tuple(names)
-
-
-def _ties(dialect: Dialect, asked: _Asked, parameter: Any) -> tuple[str, list[str]]:
-    """What a statement is driven by, and what ties a fact to it."""
-    if asked.by == "cell":
-        return "", [f"f.e = {parameter('e')}"]
-    if asked.by == "range":
-        return "", [f"f.e >= {parameter('first')}", f"f.e <= {parameter('last')}"]
-    if asked.by == "value":
-        parts = [f"f.{part} = {parameter(f'payload {part}', part)}" for part in dialect.payload]
-        return "", [f"f.k = {parameter('k')}", *parts]
-    if asked.kind is not None:
-        (part,) = dialect.parts(asked.kind)
-        ends = {"low": ">=", "high": "<="}
-        tests = [f"f.{part} {ends[end]} {parameter(end, part)}" for end in asked.by.split()]
-        inline = f"f.k = {asked.kind} AND {' AND '.join(tests)}"
-        return "", [f"({inline} OR f.k = {asked.kind + INTERNED})"]
-    if asked.by in ("entities", "targets"):
-        driver = _list(dialect, parameter("ids", _list_type(dialect)))
-        tie = "f.e = w.value"
-        if asked.numbers is not None:
-            # By attribute first: facts are kept in that order.
-            driver = f"{_literal(dialect, asked.numbers)} CROSS JOIN {driver}"
-            tie += " AND f.a = m.value"
-        if asked.by == "targets":
-            tie = f"f.k = {_INT} AND f.{dialect.parts(_INT)[0]} = w.value"
-        return f"{driver} CROSS JOIN ", [tie]
-    if asked.by == "values":
-        columns = _value_columns(dialect)
-        given = [
-            parameter(f"values {place}", type)
-            for place, type in enumerate(dialect.relation_parameters(columns))
-        ]
-        heads = ", ".join(("a", "k", *dialect.payload))
-        inner = f"WITH x ({heads}) AS ({dialect.relation(columns, given)}) SELECT * FROM x"
-        ties = [f"f.{name} = w.{name}" for name in ("a", "k", *dialect.payload)]
-        return f"({inner}) AS w CROSS JOIN ", ties
-    return "", []
-
-
-def _limited(dialect: Dialect, sql: str, asked: _Asked) -> str:
-    """*sql* with at most so many rows of each cell as asked, the first in the order of values."""
-    payload = ", ".join(dialect.payload)
-    cell = f"a, k, {payload}" if asked.by == "targets" else "e, a"
-    return (
-        f"SELECT e, a, k, {payload} FROM (SELECT x.*, row_number() OVER"
-        f" (PARTITION BY {cell} ORDER BY k, {payload}, e) AS place FROM ({sql}) AS x) AS y"
-        f" WHERE place <= {asked.most}"
-    )
