@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 import attrs
 import psycopg
@@ -61,19 +61,19 @@ def address(uri: str, options: PostgresOptions) -> Address:
     Raises:
         StoreError: it is no address of a database.
     """
-    parts = urlsplit(uri)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    place, _, rest = uri.partition("?")
+    query = dict(parse_qsl(rest, keep_blank_values=True))
     schema = query.pop("schema", options.schema)
     if not schema or "\0" in schema:
         raise StoreError("the schema has no name", hint="leave it out, or write ?schema=name")
-    parameters = _parameters(parts._replace(query=urlencode(query)).geturl())
+    parameters = _parameters(f"{place}?{urlencode(query)}" if query else place)
     if parameters is None:  # libpq's own message might show the password
         raise StoreError(
             "the address of the database is not valid",
             hint="write it as postgresql://user@host:port/name",
         )
-    place = f"{parameters.get('host', 'localhost')}:{parameters.get('port', 5432)}"
-    text = f"postgresql://{place}/{parameters.get('dbname', '')}?schema={schema}"
+    host = f"{parameters.get('host', 'localhost')}:{parameters.get('port', 5432)}"
+    text = f"postgresql://{host}/{parameters.get('dbname', '')}?schema={schema}"
     return Address(parameters, schema, text)
 
 

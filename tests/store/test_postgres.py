@@ -1,0 +1,369 @@
+"""What only a Postgres server can do to a store: refuse it, lose it, share it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+
+from persistence.errors import (
+    ConnectionLost,
+    NewerStore,
+    NotAStore,
+    ReadOnlyStore,
+    StoreBusy,
+    StoreError,
+)
+from persistence.store import open_store
+from persistence.store.postgres import PostgresStore
+from tests.store.batches import batch, fact, live
+from tests.store.relay import Relay
+from tests.store.test_sqlite import forked
+
+ROOT = Path(__file__).parents[2]
+
+
+def connected(uri: str, **options: object) -> PostgresStore:
+    store = open_store(uri, **options)
+    assert isinstance(store, PostgresStore)
+    return store
+
+
+@pytest.fixture
+def uri(fresh_postgres_uri: str) -> str:
+    return fresh_postgres_uri
+
+
+@pytest.fixture
+def postgres(uri: str) -> Iterator[PostgresStore]:
+    store = connected(uri)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def admin(uri: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(uri, autocommit=True) as connection:
+        yield connection
+
+
+KILL_OTHERS = """
+    SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+def with_parameter(uri: str, parameter: str) -> str:
+    return f"{uri}{'&' if '?' in uri else '?'}{parameter}"
+
+
+# ----------------------------------------------------------------------------- opening
+
+
+def test_the_store_survives_a_reopening(uri: str) -> None:
+    with connected(uri) as store, store.session() as session:
+        session.append(batch(1, [fact(1, 1, "x")]))
+    with connected(uri, create=False) as store:
+        assert store.snapshot().live(0, [(1, 1)]) == [live(fact(1, 1, "x"))]
+
+
+def test_schemas_of_any_name_are_stores_apart(uri: str) -> None:
+    name = 'odd "name"; DROP TABLE meta --'
+    with connected(uri) as plain, connected(uri, schema=name) as odd:
+        with odd.session() as session:
+            session.append(batch(1))
+        assert (plain.snapshot().head().t, odd.snapshot().head().t) == (0, 1)
+    with connected(with_parameter(uri, "schema=third"), schema="ignored") as third:
+        assert "schema=third" in third.uri
+
+
+def test_a_password_is_never_shown(uri: str) -> None:
+    secret = "correct-horse"
+    with psycopg.connect(uri, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE somebody LOGIN SUPERUSER PASSWORD '{secret}'")
+    try:
+        parts = urlsplit(uri)
+        address = parts._replace(netloc=f"somebody:{secret}@").geturl()
+        with connected(address) as store:
+            for text in (store.uri, repr(store), repr(store._address), repr(vars(store))):
+                assert secret not in text
+            with pytest.raises(StoreError) as caught:
+                store.snapshot().rows("SELECT nothing")
+            assert secret not in f"{caught.value!r} {caught.value.data} {caught.value.__cause__}"
+        gone = parts._replace(netloc=f"somebody:{secret}@", path="/no_such_database").geturl()
+        with pytest.raises(StoreError, match="no_such_database") as caught:
+            open_store(gone)
+        assert secret not in f"{caught.value!r} {caught.value.data} {caught.value.__cause__}"
+        for malformed in (f"postgresql://u:{secret}@[::1/db", f"postgresql://u:{secret}@h:x/db"):
+            with pytest.raises(StoreError) as caught:
+                open_store(malformed)
+            assert secret not in f"{caught.value!r} {caught.value.__context__!r}"
+    finally:
+        with psycopg.connect(uri, autocommit=True) as admin:
+            admin.execute("DROP OWNED BY somebody CASCADE; DROP ROLE somebody")
+
+
+def test_a_server_that_is_not_there_is_a_lost_connection(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionLost) as caught:
+        open_store(f"postgresql:///name?host={tmp_path}")
+    assert caught.value.data["outcome"] == "not committed"
+
+
+def test_a_schema_of_another_program_is_refused(uri: str, admin: psycopg.Connection) -> None:
+    admin.execute("CREATE SCHEMA other CREATE TABLE log (x int)")
+    with pytest.raises(NotAStore, match="another program"):
+        open_store(uri, schema="other")
+    assert admin.execute("SELECT count(*) FROM other.log").fetchone() == (0,)
+
+
+def test_an_absent_store_is_not_created_when_that_was_not_asked(uri: str) -> None:
+    for options in ({"create": False}, {"read_only": True}):
+        with pytest.raises(NotAStore, match="no store"):
+            open_store(uri, **options)
+
+
+def test_a_newer_store_is_refused(
+    uri: str, postgres: PostgresStore, admin: psycopg.Connection
+) -> None:
+    admin.execute("UPDATE persistence.meta SET value = '99' WHERE key = 'format'")
+    with pytest.raises(NewerStore) as caught:
+        open_store(uri)
+    assert caught.value.data["found"] == 99
+
+
+def test_a_store_opened_for_reading_refuses_writes(uri: str, postgres: PostgresStore) -> None:
+    with connected(uri, read_only=True) as store:
+        assert store.snapshot().head().t == 0
+        with pytest.raises(ReadOnlyStore):
+            store.session()
+        with pytest.raises(ReadOnlyStore):
+            store.snapshot().rows("DELETE FROM fact")
+
+
+def test_options_are_checked(uri: str) -> None:
+    with pytest.raises(StoreError, match="synchronous"):
+        open_store(uri, synchronous="OFF")
+    with pytest.raises(StoreError, match="mmap_bytes"):
+        open_store(uri, mmap_bytes=1)
+
+
+def test_processes_that_open_a_new_store_at_once_make_one(uri: str) -> None:
+    program = (
+        "import sys\n"
+        "from persistence.store import open_store\n"
+        "from tests.store.test_sessions import append_many\n"
+        "store = open_store(sys.argv[1])\n"
+        "append_many(store, 3, int(sys.argv[2]))\n"
+        "store.close()\n"
+    )
+    openers = [
+        subprocess.Popen([sys.executable, "-c", program, uri, str(salt)], cwd=ROOT)
+        for salt in range(1, 5)
+    ]
+    assert [opener.wait() for opener in openers] == [0, 0, 0, 0]
+    with connected(uri) as store:
+        assert store.snapshot().head().t == 12
+
+
+# ------------------------------------------------------------------------ nothing in the session
+
+
+def test_a_connection_keeps_nothing_between_transactions(postgres: PostgresStore) -> None:
+    """As pgbouncer in transaction mode needs it: any connection will do for any transaction."""
+    with postgres.session() as session:
+        session.append(batch(1, [fact(1, 1, "x")]))
+        session.rows("SELECT $1::bigint", (1,))
+    for _ in range(10):
+        with postgres.snapshot() as snapshot:
+            snapshot.live(0, [(1, 1)])
+    state = """
+        SELECT current_setting('search_path'), current_setting('statement_timeout'),
+            current_setting('transaction_isolation'), count(*)
+        FROM pg_prepared_statements
+    """
+    writer = postgres._connections._writer
+    assert writer is not None
+    with postgres._connections._pool.connection() as reader:
+        for connection in (writer, reader):
+            path, timeout, isolation, prepared = connection.execute(state).fetchall()[0]
+            assert "persistence" not in path
+            assert (timeout, isolation, prepared) == ("0", "read committed", 0)
+
+
+def test_every_commit_is_serializable(postgres: PostgresStore) -> None:
+    isolation = "SELECT current_setting('transaction_isolation')"
+    with postgres.session() as session:
+        assert session.rows(isolation) == [("serializable",)]
+    with postgres.snapshot() as snapshot:
+        assert snapshot.rows(isolation) == [("repeatable read",)]
+
+
+def test_more_threads_than_connections_take_turns(uri: str) -> None:
+    seen = []
+    with connected(uri, connections=2) as store:
+
+        def read() -> None:
+            for _ in range(20):
+                with store.snapshot() as snapshot:
+                    seen.append(snapshot.head().t)
+
+        threads = [threading.Thread(target=read) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert seen == [0] * 120
+
+
+def test_a_thread_waits_only_so_long_for_a_connection(uri: str) -> None:
+    errors: list[BaseException] = []
+    with connected(uri, connections=1, busy_timeout=0.1) as store, store.snapshot() as held:
+        held.head()
+
+        def read() -> None:
+            try:
+                store.snapshot().head()
+            except StoreBusy as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+    assert "all 1 connections" in str(errors[0])
+
+
+# ------------------------------------------------------------------------------ a lost connection
+
+
+def test_idle_connections_that_died_are_replaced_in_silence(
+    postgres: PostgresStore, admin: psycopg.Connection
+) -> None:
+    with postgres.session() as session:
+        session.append(batch(1))
+    assert postgres.snapshot().head().t == 1
+    admin.execute(KILL_OTHERS)
+    assert postgres.snapshot().head().t == 1
+    admin.execute(KILL_OTHERS)
+    with postgres.session() as session:
+        session.append(batch(2))
+    assert postgres.snapshot().head().t == 2
+
+
+def test_a_snapshot_that_loses_its_connection_says_so(
+    postgres: PostgresStore, admin: psycopg.Connection
+) -> None:
+    with pytest.raises(ConnectionLost) as caught, postgres.snapshot() as snapshot:
+        snapshot.head()
+        admin.execute(KILL_OTHERS)
+        snapshot.head()
+    assert caught.value.retry
+    assert postgres.snapshot().head().t == 0
+
+
+def test_a_connection_lost_before_the_commit_has_written_nothing(
+    postgres: PostgresStore, admin: psycopg.Connection
+) -> None:
+    with pytest.raises(ConnectionLost) as caught, postgres.session() as session:
+        session.append(batch(1))
+        admin.execute(KILL_OTHERS)
+        session.append(batch(2))
+    assert caught.value.data["outcome"] == "not committed"
+    with postgres.session() as session:
+        assert session.head().t == 0
+
+
+def test_a_connection_killed_when_the_commit_is_sent_has_written_nothing(
+    postgres: PostgresStore, admin: psycopg.Connection
+) -> None:
+    with pytest.raises(ConnectionLost) as caught, postgres.session() as session:
+        session.append(batch(1, [fact(1, 1, "x")]))
+        admin.execute(KILL_OTHERS)
+    assert caught.value.data["outcome"] == "not committed"
+    assert postgres.snapshot().head().t == 0
+    with postgres.session() as session:
+        session.append(batch(1))
+
+
+@pytest.fixture
+def relay(uri: str) -> Iterator[Relay]:
+    query = parse_qs(urlsplit(uri).query)
+    host = query.get("host", [""])[0]
+    if not host.startswith("/"):
+        pytest.skip("the server of PERSISTENCE_TEST_POSTGRES listens on no local socket")
+    with tempfile.TemporaryDirectory() as directory:
+        port = int(query.get("port", ["5432"])[0])
+        relay = Relay(Path(directory), f"{host}/.s.PGSQL.{port}", port)
+        yield relay
+        relay.close()
+
+
+def through(relay: Relay, uri: str) -> PostgresStore:
+    host = parse_qs(urlsplit(uri).query)["host"][0]
+    return connected(uri.replace(host, str(relay.directory)), connect_timeout=2)
+
+
+def test_a_commit_whose_answer_is_lost_is_found_in_the_log(uri: str, relay: Relay) -> None:
+    with through(relay, uri) as store:
+        with store.session() as session:
+            session.append(batch(1, [fact(1, 1, "x")]))
+            relay.lose_answer_to = b"COMMIT"
+        assert relay.lose_answer_to is None, "the answer was lost"
+        assert store.snapshot().head().t == 1
+        with store.session() as session:
+            session.append(batch(2))
+        assert store.snapshot().head().t == 2
+
+
+def test_a_lost_commit_that_another_writer_overtook_is_not_taken_for_its_own(
+    uri: str, relay: Relay
+) -> None:
+    """The t is there, but the id is another's."""
+    with through(relay, uri) as store, connected(uri) as other:
+        with pytest.raises(ConnectionLost) as caught, store.session() as session:
+            session.append(batch(1, salt=1))
+            with psycopg.connect(uri, autocommit=True) as admin:
+                admin.execute(KILL_OTHERS)
+            with other.session() as overtaking:
+                overtaking.append(batch(1, salt=2))
+        assert caught.value.data["outcome"] == "not committed"
+
+
+def test_an_outcome_nobody_can_find_out_is_unknown(uri: str, relay: Relay) -> None:
+    with through(relay, uri) as store:
+        with pytest.raises(ConnectionLost) as caught, store.session() as session:
+            session.append(batch(1))
+            relay.lose_answer_to = b"COMMIT"
+            relay.refuse = True
+        assert caught.value.data["outcome"] == "unknown"
+        assert "before you try again" in str(caught.value.hint)
+        relay.refuse = False
+        assert store.snapshot().head().t == 1
+
+
+# ---------------------------------------------------------------------------------------- fork
+
+
+def test_a_forked_child_reads_and_writes_on_connections_of_its_own(
+    postgres: PostgresStore,
+) -> None:
+    with postgres.session() as session:
+        session.append(batch(1))
+    assert postgres.snapshot().head().t == 1
+
+    def child() -> None:
+        assert postgres.snapshot().head().t == 1
+        with postgres.session() as session:
+            session.append(batch(2))
+
+    assert forked(child) == 0
+    with postgres.session() as session:
+        assert session.head().t == 2
+        session.append(batch(3))
+    assert postgres.snapshot().head().t == 3
