@@ -33,8 +33,8 @@ class State:
 
 
 def _initial() -> State:
-    numbers = {ident: number for ident, number in boot.BUILT_IN_IDS.items() if number}
-    return State(numbers, dict(_BY_NUMBER), {}, build((), numbers))  # type: ignore[arg-type]
+    numbers = dict(boot.BUILT_IN_IDS)
+    return State(numbers, dict(_BY_NUMBER), {}, build((), numbers))
 
 
 class Catalog:

@@ -28,7 +28,7 @@ from persistence.audit.record import (
 )
 from persistence.catalog import Catalog, State
 from persistence.clock import Clock, SystemClock
-from persistence.datoms import BOUNDED, CLOSED, InstantLike, Live, Schema, instant
+from persistence.datoms import BOUNDED, CLOSED, InstantLike, Live, Payload, Schema, instant
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import View
 from persistence.db import Db, Report
@@ -37,7 +37,6 @@ from persistence.ids import is_tx_entity, tx_position
 from persistence.query import FunctionRegistry
 from persistence.store import Batch, Head, Session, Snapshot, Store, TxRow
 from persistence.store.dialect import Dialect
-from persistence.store.protocol import Payload
 from persistence.transact import Prepared, ensure_entities, laid_over, prepare, speculate
 from persistence.values import INTERNED, Keyword, decode, from_columns, interned_id
 

@@ -77,7 +77,7 @@ def replay(
         count += len(changes)
         cells = {(e, a) for e, a, *_, op in changes if op == RETRACT}
         live = target.live(0, cells) if cells else []
-        cuts = cut(0, t, changes, live, indexed, forgetful)  # type: ignore[arg-type]
+        cuts = cut(0, t, changes, live, indexed, forgetful)
         for row in cuts.insert:
             if row[0] % 3:
                 flags[row[1]] = flags.get(row[1], 0) | (BOUNDED if row[0] % 3 == 1 else CLOSED)

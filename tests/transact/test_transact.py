@@ -332,7 +332,8 @@ def test_composite_tuples_follow_their_parts(s: Substrate) -> None:
     assert s.fact.db().get(e, "a+b") == (1, None)
     unchanged(s, [{"a": 1, "b": 5, "a+b": [9, 9]}], TransactionError, "follows")
     s.fact.transact([{"db/id": e, "b": 2}])
-    unchanged(s, [{"a": 1, "b": 2}], UniqueConflict, "already names")
+    assert s.fact.transact([{"db/id": "same", "a": 1, "b": 2}]).tempids["same"] == e
+    unchanged(s, [{"db/id": 900, "a": 1, "b": 2}], UniqueConflict, "already names")
 
 
 def test_a_speculation_equals_the_commit_and_writes_nothing(s: Substrate) -> None:

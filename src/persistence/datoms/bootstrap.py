@@ -57,7 +57,9 @@ BUILT_IN: Final = (
     _attribute(16, "db/sensitive", "boolean"),
     _attribute(17, "db/txInstant", "instant"),
 )
-BUILT_IN_IDS: Final = {attribute.ident: attribute.id for attribute in BUILT_IN}
+BUILT_IN_IDS: Final[dict[Keyword, int]] = {
+    attribute.ident: number for number, attribute in enumerate(BUILT_IN, start=1)
+}
 SCHEMA_IDS: Final = frozenset(range(1, 17))  # a change of one of these is a change of the schema
 
 # What :db/valueType may say, and the kinds of value that each type takes. A type with one kind

@@ -81,11 +81,11 @@ class CellState:
 
     def at(self, point: int) -> list[ValueKey]:
         """The values that hold at *point* now."""
-        return [
-            key
-            for key, pieces in self.after.items()
-            if any(start <= point < end for start, end in pieces)
-        ]
+        return _holding(self.after, point)
+
+    def before_at(self, point: int) -> list[ValueKey]:
+        """The values that held at *point* before the transaction."""
+        return _holding(self.before, point)
 
     def changes(self) -> list[tuple[ValueKey, Interval, int]]:
         """What differs from before: retracts first, each value's pieces in order of time."""
@@ -102,6 +102,14 @@ class CellState:
             for piece in gaps(whole, self.before.get(key, ()))
         ]
         return removed + added
+
+
+def _holding(values: Mapping[ValueKey, Iterable[Interval]], point: int) -> list[ValueKey]:
+    return [
+        key
+        for key, pieces in values.items()
+        if any(start <= point < end for start, end in pieces)
+    ]
 
 
 def states(live: Iterable[Live]) -> dict[Cell, CellState]:

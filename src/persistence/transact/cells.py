@@ -66,13 +66,13 @@ class Cells:
     def apply(self, operations: Sequence[Operation]) -> None:
         """Runs *operations* over their cells."""
         self.load(self._pairs(operations))
-        if any(type(op) is RetractEntity for op in operations):
-            self._load_entities(operations)
+        doomed = self._doomed_entities(operations)
+        if doomed:
+            self._load_entities(doomed)
         for op in operations:
-            if type(op) is Add:
-                if not op.attribute.tuple_attrs:  # composites follow their parts (tuples)
-                    self._add(op)
-            elif not isinstance(op, Ensure):
+            if type(op) is Add and not op.attribute.tuple_attrs:
+                self._add(op)
+            else:
                 self._other(op)
 
     # ------------------------------------------------------------------ reading
@@ -119,13 +119,34 @@ class Cells:
                 pairs.add((e, number))
         return pairs
 
-    def _load_entities(self, operations: Iterable[Operation]) -> None:
+    def _doomed_entities(self, operations: Iterable[Operation]) -> dict[int, Interval]:
+        """The entities that *operations* retract whole, by name or as a lost component."""
+        doomed: dict[int, Interval] = {}
+        for op in operations:
+            if type(op) is RetractEntity:
+                e = self.resolver.entity(op.e)
+                if e is not None:
+                    doomed[e] = op.span or self.span
+            elif type(op) is RetractAttribute and op.attribute.component:
+                for target in self._components(op):
+                    doomed[target] = op.span or self.span
+        return doomed
+
+    def _components(self, op: RetractAttribute) -> list[int]:
+        """The component entities that a retracted attribute leads to over its interval."""
+        e, number = self.resolver.entity(op.e), self.typed.number_of(op.attribute.ident)
+        if e is None or number is None:
+            return []
+        span = op.span or self.span
+        return [
+            int(key[1])
+            for key, piece in self.timeline((e, number))
+            if piece[0] < span[1] and span[0] < piece[1]
+        ]
+
+    def _load_entities(self, level: dict[int, Interval]) -> None:
         """Reads what goes away with retracted entities: their facts, the facts that refer to
         them, and, level by level, their components."""
-        level = {}
-        for op in operations:
-            if isinstance(op, RetractEntity) and (e := self.resolver.entity(op.e)) is not None:
-                level[e] = op.span or self.span
         refs = {
             number: attribute
             for attribute in self.base.schema.refs()
@@ -209,8 +230,10 @@ class Cells:
             self.state[cell] = full
         return full
 
-    def _other(self, op: Retract | RetractAttribute | RetractEntity | Cas) -> None:
+    def _other(self, op: Operation) -> None:
         e = self.resolver.entity(op.e)
+        if isinstance(op, Add | Ensure):
+            return  # composites follow their parts, specs are checked at the end
         if isinstance(op, Cas):
             self._cas(op, self.resolver.required(op.e))
         elif e is None:
@@ -220,7 +243,10 @@ class Cells:
         elif (number := self.typed.number_of(op.attribute.ident)) is not None:
             state = self.cell((e, number))
             if isinstance(op, RetractAttribute):
+                lost = self._components(op) if op.attribute.component else ()
                 state.retract_all(op.span or self.span)
+                for target in lost:
+                    self._retract_entity(target, op.span or self.span, set())
                 self.asserted.pop((e, number), None)
             else:
                 self._retract(op, state, (e, number))

@@ -15,7 +15,7 @@ import attrs
 from persistence.datoms import Attribute, Datom, Interval, Schema, instant, interval
 from persistence.datoms.bootstrap import ENSURE, TX_INSTANT
 from persistence.errors import TransactionError, ValueRefused
-from persistence.ids import LAST_ENTITY, is_tx_entity
+from persistence.ids import LAST_ENTITY, SYSTEM0, TX0, is_tx_entity
 from persistence.values import Keyword, Set, keyword, read
 
 
@@ -139,7 +139,7 @@ def parse_entity(value: Any, schema: Schema) -> Entity:
     """
     kind = type(value)
     if kind is int:
-        if 0 < value <= LAST_ENTITY or is_tx_entity(value):
+        if 0 < value <= LAST_ENTITY or SYSTEM0 < value < TX0 or is_tx_entity(value):
             return int(value)
         if value < 0:
             return Tempid(value)
@@ -151,7 +151,7 @@ def parse_entity(value: Any, schema: Schema) -> Entity:
     if kind is str:
         return CURRENT_TX if value in _TX_NAMES else Tempid(value)
     if kind is Keyword:
-        return CURRENT_TX if value is _CURRENT else value  # type: ignore[no-any-return]
+        return CURRENT_TX if value is _CURRENT else value
     if kind is Tempid or kind is Lookup or kind is Current:
         return value  # type: ignore[no-any-return]
     if isinstance(value, _SEQUENCES) and len(value) == 2:
@@ -387,6 +387,8 @@ class Parser:
             elif attribute.many and isinstance(value, _MANY):
                 for item in value:
                     operations.append(Add(e, attribute, item, span))
+            elif attribute.tuple_attrs:
+                operations.append(Add(e, attribute, self.composite(attribute, value), span))
             else:
                 operations.append(Add(e, attribute, value, span))
         return e
@@ -445,7 +447,19 @@ class Parser:
             raise TransactionError(
                 f"{form!r} has nil as its value", hint="nil is no fact", form=form
             )
+        if attribute.tuple_attrs:
+            return self.composite(attribute, value)
         return self.reference(value, form) if attribute.ref else value
+
+    def composite(self, attribute: Attribute, value: Any) -> Any:
+        """The value of a composite tuple; parts that are references become entities."""
+        parts = attribute.tuple_attrs or ()
+        if not isinstance(value, _SEQUENCES) or len(value) != len(parts):
+            return value
+        return tuple(
+            parse_entity(item, self.schema) if item is not None and self.schema[part].ref else item
+            for part, item in zip(parts, value, strict=True)
+        )
 
 
 def _each(value: Any, many: bool) -> Iterable[Any]:

@@ -144,7 +144,7 @@ def prepare(
             found=len(operations),
         )
     typed = Typed(base, problems)
-    resolver = Resolver(base, tx_entity(t), span, problems)
+    resolver = Resolver(base, provisional, typed, tx_entity(t), span, problems)
     resolver.resolve(operations)
     check.raise_all(problems)
     cells = Cells(base, provisional, resolver, typed, span, problems)
@@ -345,15 +345,15 @@ def _evolve(
         return Schema(attributes, base.schema.idents, base.schema.specs), []
     live = base.live_attributes(boot.SCHEMA_IDS)
     rows = check.new_facts(live, changes, boot.SCHEMA_IDS)
-    by_number = {number: ident for ident, number in boot.BUILT_IN_IDS.items()}
-    facts = [(e, by_number[a], typed.python((k, payload))) for e, a, k, payload in rows]
+    names = {n: ident for ident, n in boot.BUILT_IN_IDS.items()}
+    facts = [(e, names[a], typed.python((k, payload))) for e, a, k, payload in rows]
     schema = evolution.build(facts, {**base.numbers, **typed.attributes})
     evolution.check_tuples(schema)
     check.evolution(base, evolution.demands(base.schema, schema), changes)
     reindex = [
-        (number, int(attribute.indexed))
+        (stored, int(attribute.indexed))
         for ident, attribute in schema.attributes.items()
-        if (number := base.numbers.get(ident)) is not None
+        if (stored := base.numbers.get(ident)) is not None
         and attribute.indexed != base.schema[ident].indexed
     ]
     return schema, reindex

@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from persistence.datoms import Attribute, Interval, Payload
+from persistence.datoms import Attribute, Interval, Payload, Schema
 from persistence.datoms.bootstrap import IDENT
 from persistence.errors import EntityNotFound, LimitExceeded, PersistenceError, UniqueConflict
-from persistence.ids import LAST_ENTITY
+from persistence.ids import LAST_ENTITY, SYSTEM0
 from persistence.transact.base import Base
 from persistence.transact.forms import (
     Add,
@@ -29,6 +29,7 @@ from persistence.transact.forms import (
     Retract,
     Tempid,
 )
+from persistence.transact.typed import Typed
 from persistence.values import Keyword, Kind, columns
 
 Key: TypeAlias = tuple[int, int, Payload]
@@ -40,6 +41,8 @@ class Resolver:
     """Knows the id of every entity once `resolve` has run."""
 
     base: Base
+    schema: Schema
+    typed: Typed
     tx: int
     span: Interval
     problems: list[PersistenceError] = attrs.field(factory=list)
@@ -53,9 +56,8 @@ class Resolver:
     def resolve(self, operations: Sequence[Operation]) -> None:
         """Finds or allots an id for every tempid in *operations*."""
         self._fetch(self._keys_of_lookups(operations))
-        pending = self._explicit_claims(
-            [op for op in operations if type(op) is Add and op.attribute.identity]
-        )
+        claims = [op for op in operations if type(op) is Add and op.attribute.identity]
+        pending = self._explicit_claims([*claims, *self._composite_claims(operations)])
         while pending:
             ready = [(op, key) for op in pending if (key := self._identity_key(op)) is not None]
             if not ready:
@@ -89,14 +91,36 @@ class Resolver:
                     self._claims.setdefault(key, known)
         return pending
 
+    def _composite_claims(self, operations: Iterable[Operation]) -> list[Add]:
+        """Identities that tempids claim by stating every part of a composite tuple."""
+        composites = [
+            attribute
+            for attribute in self.schema.attributes.values()
+            if attribute.tuple_attrs and attribute.identity
+        ]
+        if not composites:
+            return []
+        parts = {part for attribute in composites for part in attribute.tuple_attrs or ()}
+        told: dict[Any, dict[Keyword, Add]] = {}
+        for op in operations:
+            if type(op) is Add and type(op.e) is Tempid and op.attribute.ident in parts:
+                name: Any = op.e if op.e.key is None else op.e.key
+                told.setdefault(name, {})[op.attribute.ident] = op
+        return [
+            Add(
+                next(iter(stated.values())).e,
+                attribute,
+                tuple(stated[part].value for part in attribute.tuple_attrs or ()),
+                next(iter(stated.values())).span,
+            )
+            for stated in told.values()
+            for attribute in composites
+            if stated.keys() >= set(attribute.tuple_attrs or ())
+        ]
+
     def _identity_key(self, op: Add) -> Key | None:
         """The identity that *op* claims, or None while its value is an unknown entity."""
-        value = op.value
-        if op.attribute.ref:
-            value = self.entity(value)
-            if value is None:
-                return None
-        return self.key(op.attribute, value)
+        return self.key(op.attribute, op.value)
 
     def _claim(self, op: Add, key: Key) -> None:
         """Ties the tempid of *op* to the entity that holds or also claims its identity."""
@@ -152,6 +176,7 @@ class Resolver:
                 if type(e) is int and next_e <= e <= LAST_ENTITY:
                     next_e = e + 1
         ids, groups = self.ids, self._groups
+        self._allot_attributes(operations)
         for op in operations:
             e = op.e
             if type(e) is Tempid and e.id is None:
@@ -172,6 +197,17 @@ class Resolver:
             )
         self.next_e = next_e
         self._check_values(operations)
+
+    def _allot_attributes(self, operations: Iterable[Operation]) -> None:
+        """Attributes have ids of their own range, so that they take none from the caller's."""
+        for op in operations:
+            if type(op) is not Add or op.attribute.ident is not IDENT:
+                continue
+            if type(op.e) is Tempid and type(op.value) is Keyword:
+                attribute = self.schema.attributes.get(op.value)
+                group = self.group(op.e)
+                if attribute is not None and attribute.entity is not None:
+                    self.ids.setdefault(group, SYSTEM0 + self.typed.number(op.value))
 
     def _check_values(self, operations: Iterable[Operation]) -> None:
         """A tempid that is only ever a value names an entity without a single fact."""
@@ -243,10 +279,25 @@ class Resolver:
             number = self._unused.setdefault(attribute.ident, -1 - len(self._unused))
         if attribute.ref:
             value = self.entity(value)
-            if value is None:
-                return None
+        elif attribute.tuple_attrs:
+            value = self.composite(attribute, value)
+        if value is None:
+            return None
         k, payload, _ = columns(value)
         return (number, k, payload)
+
+    def composite(self, attribute: Attribute, value: Any) -> Any:
+        """A composite tuple with the ids of its references; None while one is unknown."""
+        parts = attribute.tuple_attrs or ()
+        if type(value) is not tuple or len(value) != len(parts):
+            return value
+        found = []
+        for part, item in zip(parts, value, strict=True):
+            known = self.entity(item) if item is not None and self.schema[part].ref else item
+            if known is None and item is not None:
+                return None
+            found.append(known)
+        return tuple(found)
 
     def holder(self, key: Key, span: Interval) -> int | None:
         """The entity that holds a unique value over *span*: at its start, or else first after."""
@@ -262,13 +313,14 @@ class Resolver:
         for op in operations:
             if type(op.e) is Lookup:
                 found.append(op.e)
-            kind = type(op)
-            if kind is Add or kind is Retract:
+            if type(op) is Add or type(op) is Retract:
                 if type(op.value) is Lookup:
                     found.append(op.value)
-            elif kind is Cas:
+                elif op.attribute.tuple_attrs and type(op.value) is tuple:
+                    found += [part for part in op.value if type(part) is Lookup]
+            elif type(op) is Cas:
                 found += [value for value in (op.old, op.new) if type(value) is Lookup]
-            elif kind is Ensure and type(op.spec) is Lookup:
+            elif type(op) is Ensure and type(op.spec) is Lookup:
                 found.append(op.spec)
         keys = [self.key(lookup.attribute, lookup.value) for lookup in found]
         return [key for key in keys if key is not None]

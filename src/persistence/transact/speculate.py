@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from persistence.datoms import InstantLike, Live, Schema, instant
+from persistence.datoms import InstantLike, Live, Payload, Schema, instant
 from persistence.datoms.rectangles import OPEN_T, fact_row
 from persistence.datoms.view import Overlay, View
 from persistence.db import Db, Report
@@ -23,7 +23,7 @@ from persistence.errors import UnknownBasis
 from persistence.ids import is_tx_entity, tx_position
 from persistence.query import FunctionRegistry
 from persistence.store.dialect import Dialect
-from persistence.store.protocol import Payload, Snapshot
+from persistence.store.protocol import Snapshot
 from persistence.transact.ensure import ensure_entities
 from persistence.transact.prepare import Prepared, prepare
 from persistence.values import INTERNED, Keyword, decode, interned_id
@@ -170,7 +170,7 @@ class SpeculativeBase:
         return shown
 
     def blobs(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
-        found = self.snapshot.blobs(ids)
+        found = dict(self.snapshot.blobs(ids))
         if self.db.overlay is not None:
             found |= self.db.overlay.blobs
         return found

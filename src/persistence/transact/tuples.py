@@ -15,7 +15,7 @@ from persistence.datoms import Attribute, Interval, Schema
 from persistence.datoms.interval import coalesce
 from persistence.errors import TransactionError
 from persistence.transact.cells import Cells
-from persistence.transact.forms import Add, Operation, Retract
+from persistence.transact.forms import Add, Operation, Retract, Tempid
 
 
 def derive(cells: Cells, schema: Schema, operations: Sequence[Operation]) -> None:
@@ -68,10 +68,13 @@ def _check_direct(cells: Cells, operations: Iterable[Operation]) -> None:
             span = op.span or cells.span
             number = cells.typed.number(op.attribute.ident)
             cells.load([(e, number)])
-            held = cells.value_at((e, number), span[0])
-            value = tuple(op.value) if isinstance(op.value, list) else op.value
-            if held is not None and held == cells.typed.key(value):
-                continue
+            value = cells.resolver.composite(op.attribute, op.value)
+            state = cells.cell((e, number))
+            stated = None if value is None else cells.typed.key(value)
+            if stated in state.at(span[0]):
+                continue  # it says what is so anyway
+            if type(op.e) is Tempid and stated in state.before_at(span[0]):
+                continue  # it names the entity
         cells.problems.append(
             TransactionError(
                 f"the tuple {op.attribute.ident} of entity {e} follows "
