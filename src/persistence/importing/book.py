@@ -213,12 +213,16 @@ class Book:
         if column is None:
             kind = self._option("types", attribute, key)
             guess = self.guesses.get(key)
-            if kind is None and guess is not None and self.plan.infer:
-                known = self.schema[attribute]
-                if known.entity is None and known.id is None:
-                    kind = guess
+            if kind is None and guess is not None and self._free(attribute, key):
+                kind = guess
             column = self._columns[attribute] = Column(self, attribute, kind)
         return column
+
+    def _free(self, attribute: Keyword, key: str) -> bool:
+        """Whether nothing but its values says what *attribute* is."""
+        known = self.schema[attribute]
+        used = known.entity is not None or known.id is not None
+        return self.plan.infer and not used and self.ref(attribute, key) is None
 
     def identity(self, attribute: Keyword) -> Column:
         """The column of an attribute that names entities."""

@@ -22,7 +22,7 @@ _MARK: Final = re.compile(
     | \\.
     | ([\[({])                    # 1 opens
     | ([\])}])                    # 2 closes
-    | ["\\;]                      # the beginning of what the window cuts off
+    | (["\\;])                    # 3 the beginning of what the window cuts off
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -90,13 +90,13 @@ def _pieces(read: Callable[[int], str]) -> Iterator[_Piece]:
 
     while True:
         found = _MARK.search(text, at)
-        if not ended and (found is None or found.end() == len(text)):
+        if not ended and (found is None or found.lastindex == 3):
             if len(text) - start > 4 * LIMITS.value_bytes:
                 _fail(line, column, "this row is too large, or a bracket is never closed")
-            # Whatever touches the end of the window may go on behind it: read on, look again.
             resume = len(text) if found is None else found.start()
             piece = read(max(_WINDOW, len(text) - start))
-            text, at, start, ended = text[start:] + piece, resume - start, 0, not piece
+            ended = not piece
+            text, at, start = text[start:] + (piece or "\n"), resume - start, 0
             continue
         if found is None:
             break
@@ -118,6 +118,8 @@ def _pieces(read: Callable[[int], str]) -> Iterator[_Piece]:
                 yield taken(at - 1)
                 taken(at)
                 base, over = 0, True
+        elif found.lastindex == 3:
+            _fail(*_moved(line, column, text[start : at - 1]), "this string is never closed")
     if depth:
         _fail(line, column, "a bracket that opens here or before is never closed")
     if over and not _BLANK.fullmatch(text, start):

@@ -181,13 +181,15 @@ class _Window:
             return False
         kept = len(self._text) - self._at
         piece = self._read(max(_WINDOW, kept))
-        self._ended = not piece
+        if not piece:
+            self._ended = True
+            return False
         self.line()
         newline = self._text.rfind("\n", 0, self._at)
         self._column = self._at - newline - 1 if newline >= 0 else self._column + self._at
         self._text = self._text[self._at :] + piece
         self._at = self._counted = 0
-        return not self._ended
+        return True
 
     def line(self) -> int:
         """The line of the current place, counted from 1."""

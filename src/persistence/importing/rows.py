@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
@@ -47,7 +47,7 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-Rows: TypeAlias = Iterator[Row | Unreadable]
+Rows: TypeAlias = Generator[Row | Unreadable, None, None]
 
 
 def format_of(path: Path, given: str | None) -> str:
@@ -81,16 +81,20 @@ def read_rows(file: BinaryIO, kind: str, *, decimals: bool = False) -> Rows:
     """
     if kind == "jsonl":
         yield from _lines(file, decimals)
-    elif kind in ("csv", "tsv"):
-        yield from _table(_text(file, newline=""), "," if kind == "csv" else "\t")
-    elif kind == "json":
-        for number, (line, key, value, reason) in enumerate(
-            json_rows.objects(_pieces(_text(file)), decimals), 1
-        ):
-            yield _row(number, line, value, key, reason)
-    else:
-        for number, (line, value, reason) in enumerate(edn_rows.forms(_pieces(_text(file))), 1):
-            yield _row(number, line, value, None, reason)
+        return
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="" if kind in ("csv", "tsv") else None)
+    try:
+        if kind in ("csv", "tsv"):
+            yield from _table(text, "," if kind == "csv" else "\t")
+        elif kind == "json":
+            found = json_rows.objects(_pieces(text), decimals)
+            for number, (line, key, value, reason) in enumerate(found, 1):
+                yield _row(number, line, value, key, reason)
+        else:
+            for number, (line, value, reason) in enumerate(edn_rows.forms(_pieces(text)), 1):
+                yield _row(number, line, value, None, reason)
+    finally:
+        text.detach()  # the file belongs to the caller, who closes it
 
 
 def _row(
@@ -101,10 +105,6 @@ def _row(
     if reason is not None:
         return Unreadable(number, line, data, reason)
     return Row(number, line, data, key)
-
-
-def _text(file: BinaryIO, newline: str | None = None) -> io.TextIOWrapper:
-    return io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
 
 
 def _pieces(text: io.TextIOWrapper) -> Callable[[int], str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -128,21 +129,20 @@ class _Run:
         started = time.perf_counter()
         total = Path(file.name).stat().st_size
         decimals = "bigdec" in self.plan.types.values() or self._has_decimals()
-        rows = read_rows(file, self.kind, decimals=decimals)
-        rows = self._begin(rows)
         last = self.position.rows
-        for row in rows:
-            if row.number <= self.position.rows:
-                continue
-            last = row.number
-            self.rows += 1
-            if type(row) is Row:
-                self._take(row)
-            else:
-                assert isinstance(row, Unreadable)
-                self._refuse(row, row.reason, row.data)
-            if progress is not None and last % _EVERY == 0:
-                progress(file.tell(), total)
+        with closing(read_rows(file, self.kind, decimals=decimals)) as rows:
+            for row in self._begin(rows):
+                if row.number <= self.position.rows:
+                    continue
+                last = row.number
+                self.rows += 1
+                if type(row) is Row:
+                    self._take(row)
+                else:
+                    assert isinstance(row, Unreadable)
+                    self._refuse(row, row.reason, row.data)
+                if progress is not None and last % _EVERY == 0:
+                    progress(file.tell(), total)
         self._commit(last)
         if progress is not None:
             progress(total, total)
@@ -162,7 +162,7 @@ class _Run:
         schema = self.connection.db().schema.attributes.values()
         return any(a.value_type is not None and a.value_type.local == "bigdec" for a in schema)
 
-    def _begin(self, rows: Rows) -> Rows:
+    def _begin(self, rows: Rows) -> Iterator[Row | Unreadable]:
         """Looks at the first rows, to know what plan and types are."""
         sample = list(islice(rows, SAMPLE if self.kind in ("csv", "tsv") else 1))
         first = next((row for row in sample if type(row) is Row), None)
@@ -184,6 +184,7 @@ class _Run:
     # -------------------------------------------------------------------- one row
 
     def _take(self, row: Row) -> None:
+        before = self.book.facts
         try:
             span = span_of(self.book, row.data) if self.spans else {}
             form = self.shape.form(row.data, span)
@@ -191,6 +192,7 @@ class _Run:
             if not form:
                 raise Unfit("it holds no value")
         except Unfit as error:
+            self.book.facts = before
             self._refuse(row, str(error), row.data)
             return
         if known is not None:

@@ -97,8 +97,15 @@ class Shape:
                     hint="rename one of them with --attr",
                 )
         target = self.book.ref(attribute, text)
+        column = self.book.column(attribute, text)
+        if target is not None and column.convert is not None:
+            raise InputError(
+                f"{attribute} is declared to hold plain values, and cannot refer to {target}",
+                hint="import it under another name with --attr",
+                attribute=attribute,
+            )
         field = _Field(
-            self.book.column(attribute, text),
+            column,
             None if target is None else self.book.identity(target),
             self.book.keyed(attribute, text),
         )
