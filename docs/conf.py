@@ -18,4 +18,5 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+suppress_warnings = ["misc.highlighting_failure"]  # quoted queries span lines
 nitpicky = False  # annotations name types of libraries that have no inventory here
