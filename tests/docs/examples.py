@@ -36,7 +36,7 @@ class ConsoleSession:
             words = shlex.split(line)
             if words[0] != "persistence":
                 return f"only `persistence` can run in a console block, not {line!r}"
-            result = self.run.invoke(self.command, words[1:])
+            result = self.run.invoke(self.command, words[1:], prog_name=words[0])
             refused = expected.startswith("error:")
             found = result.stderr if refused else result.stdout
             if result.exit_code != 2 * refused or not matches(expected, found):
