@@ -26,7 +26,7 @@ from persistence.query.params import (
     Parameters,
 )
 from persistence.query.project import values
-from persistence.query.scope import ADDED, AS_OF, HIDDEN, NOW, Scope, View, overlay_columns
+from persistence.query.scope import AS_OF, NOW, OVERLAY, Scope, View, overlay_columns
 from persistence.query.select import Statement
 from persistence.store.dialect import Dialect
 from persistence.store.protocol import Snapshot
@@ -197,19 +197,26 @@ class Context:
             type = "bigint[]" if what.startswith("path") else "i"
             return parameters.add(OfView(name, what), type)
 
-        names = ("", "")
-        if view.overlay:
-            stem = name.replace("$", "o_").replace("-", "_")
-            names = (f"{stem}_hidden", f"{stem}_added")
-            for table, added in zip(names, (False, True), strict=True):
-                columns = overlay_columns(self.dialect, ADDED if added else HIDDEN)
-                marks = [
-                    parameters.add(OfOverlay(name, added, index), type)
-                    for index, type in enumerate(self.dialect.relation_parameters(columns))
-                ]
-                head = f"{table}({', '.join(column.name for column in columns)})"
-                with_[head] = self.dialect.relation(columns, marks)
-        scope = Scope(view, self.dialect, parameter, names)
+        if not view.overlay:
+            scope = Scope(view, self.dialect, parameter)
+            return DbFacts(db, scope, self.interned(db), db.schema, self.flags(db))
+        stem = name.replace("$", "o_").replace("-", "_")
+        tables = {part: f"{stem}_{part}" for part in OVERLAY}
+        for part, table in tables.items():
+            columns = overlay_columns(self.dialect, part)
+            marks = [
+                parameters.add(OfOverlay(name, part, index), type)
+                for index, type in enumerate(self.dialect.relation_parameters(columns))
+            ]
+            head = f"{table}({', '.join(column.name for column in columns)})"
+            with_[head] = self.dialect.relation(columns, marks)
+        new = tables["named"]
+        attributes = (
+            f"(SELECT id, ident FROM attr WHERE id NOT IN (SELECT id FROM {new})"
+            f" UNION ALL SELECT id, ident FROM {new})"
+        )
+        names = (tables["hidden"], tables["added"])
+        scope = Scope(view, self.dialect, parameter, names, attributes)
         return DbFacts(db, scope, self.interned(db), db.schema, self.flags(db))
 
     def holds(self, depends: Depends) -> bool:
@@ -298,18 +305,19 @@ class Context:
         point = db.instant if what == "path i" else self.coordinate(source, "t")
         return self.dialect.integers(_path(point))
 
-    def overlay(self, source: str, added: bool) -> list[Any]:
-        """The parameters that carry an overlay's rows."""
+    def overlay(self, source: str, part: str) -> list[Any]:
+        """The parameters that carry a part of an overlay."""
         overlay = self.dbs[source].overlay
-        columns = overlay_columns(self.dialect, ADDED if added else HIDDEN)
-        rows = []
-        if added:
+        rows: list[tuple[Any, ...]] = []
+        if part == "named":
+            rows = [(number, ident.name) for ident, number in overlay.numbers.items()]
+        elif part == "added":
             for _, a, e, k, payload, vf, vt, t0, t1, _, _ in overlay.rows:
                 rows.append((e, a, k, vf, vt, t0, t1, *self._parts(k, payload)))
         else:
             for e, a, k, payload, t0 in overlay.hidden:
                 rows.append((e, a, k, t0, overlay.base, *self._parts(k, payload)))
-        return self.dialect.arrays(columns, rows)
+        return self.dialect.arrays(overlay_columns(self.dialect, part), rows)
 
     def _parts(self, k: int, payload: Any) -> Iterable[Any]:
         parts = self.dialect.split(k, payload)
@@ -366,7 +374,7 @@ def _getter(meaning: Meaning) -> Getter:
         place, index = meaning.place, meaning.index
         return lambda context: context.tables[place][index]
     if type(meaning) is OfOverlay:
-        return lambda context: context.overlay(meaning.source, meaning.added)[meaning.index]
+        return lambda context: context.overlay(meaning.source, meaning.part)[meaning.index]
     raise TypeError(meaning)
 
 

@@ -369,9 +369,17 @@ def _get_else(compiler: Compiler, body: Body, clause: Function) -> None:
     if len(inner.from_) != 1:
         raise NotSql(f"{clause!r} is evaluated in Python")
     value = inner.env[own]
-    if not body.from_:
-        body.from_.append("(SELECT 1 AS one) AS o")
-    body.from_[-1] += f" LEFT JOIN {inner.from_[0]} ON {' AND '.join(inner.where) or '1 = 1'}"
+    (table,) = inner.from_
+    known = body.where
+    where = [condition for condition in inner.where if condition not in known]
+    if " LEFT JOIN " in table:  # the segments are outer joins already
+        body.from_.append(table)
+        where = [condition for condition in where if not condition.endswith(" IS NOT NULL")]
+        body.where += where
+    else:
+        if not body.from_:
+            body.from_.append("(SELECT 1 AS one) AS o")
+        body.from_[-1] += f" LEFT JOIN {table} ON {' AND '.join(where) or '1 = 1'}"
     kind = value_kind(compiler, pattern.source, found.attribute)
     if kind is None or kind != default.kind:
         value, default = widened(compiler.dialect, value), widened(compiler.dialect, default)

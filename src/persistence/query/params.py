@@ -68,10 +68,10 @@ class OfRelation:
 
 @attrs.frozen(slots=True)
 class OfOverlay:
-    """One of the parameters that carry the hidden or the added rows of a source's overlay."""
+    """One of the parameters that carry a part of a source's overlay: hidden, added, named."""
 
     source: str
-    added: bool
+    part: str
     index: int
 
 

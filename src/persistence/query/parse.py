@@ -231,7 +231,8 @@ def _keys(
     if not given:
         return None
     if len(given) > 1:
-        refuse("only one of :keys, :strs and :syms can be given", " ".join(given))
+        named = " ".join(f":{part}" for part in given)
+        refuse("only one of :keys, :strs and :syms can be given", named)
     names = parts[given[0]]
     if shape not in (RELATION, TUPLE):
         refuse(f"a {shape} has no keys", f":{given[0]}")

@@ -236,6 +236,10 @@ class _Join:
             indexed=indexed,
             intervals=intervals,
             op=op,
+            single=e is not None
+            and found.number is not None
+            and not found.attribute.many
+            and scope.view.one_instant,
         )
         if compiler.dialect.ordered and self.joined and e is None and not indexed:
             rows = self._set_apart(rows)
@@ -350,7 +354,8 @@ class _Join:
             key.add(Var(f"_a{self.alias}"))
             return True
         alias = compiler.alias("a")
-        body.from_.append(f"attr AS {alias}")
+        attributes = compiler.facts[self.pattern.source].scope.attributes
+        body.from_.append(f"{attributes} AS {alias}")
         body.where.append(f"{alias}.id = {column['a']}")
         assert type(found.a) is Var
         key.add(found.a)

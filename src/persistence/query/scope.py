@@ -17,6 +17,7 @@ from typing import Final
 import attrs
 
 from persistence.datoms.schema import BOUNDED, CLOSED
+from persistence.query.cells import KEYWORD
 from persistence.store.dialect import Column, Dialect
 from persistence.store.protocol import (
     BOUNDED_SEGMENT,
@@ -66,6 +67,7 @@ class Scope:
     dialect: Dialect
     parameter: Parameter
     overlay: tuple[str, str] = ("", "")  # names of the hidden and the added rows
+    attributes: str = "attr"  # the table of attributes by number, or a SELECT in parentheses
 
     def segments(self, flags: int) -> list[int]:
         """Which kinds of segments can hold visible facts."""
@@ -88,11 +90,14 @@ class Scope:
         indexed: bool,
         intervals: bool,
         op: bool | None = None,
+        single: bool = False,
     ) -> Rows:
         """The visible facts as FROM item *alias*.
 
         *equal* and *joined* are conditions on columns; those of *joined* mention other tables.
-        Facts of one value whose times touch are made one when *intervals* are asked for.
+        Facts of one value whose times touch are made one when *intervals* are asked for. With
+        *single* there is at most one fact for every row of the other tables. A lookup that is
+        given no conditions is left to its caller, who adds them to columns of *alias*.
         """
         base = list(equal)
         if attribute is not None:
@@ -109,10 +114,12 @@ class Scope:
         if coalesce:
             arms = self._arms(base, segments, instant=False, scan=False)
             return self._derived(alias, arms, joined, coalesce=True)
-        if self.view.overlay and lookup and self.dialect.ordered:
-            return self._overlaid_lookup(alias, [*base, *joined], segments)
-        if self.view.overlay or (len(segments) > 1 and not (lookup and self.dialect.ordered)):
-            return self._derived(alias, self._arms(base, segments, scan=not lookup), joined)
+        several = self.view.overlay or len(segments) > 1
+        if several and lookup and self.dialect.ordered and (equal or joined):
+            return self._side_by_side(alias, [*base, *joined], segments, single)
+        if self.view.overlay or (several and not (lookup and self.dialect.ordered)):
+            arms = self._arms(base, segments, scan=not lookup)
+            return self._derived(alias, arms, joined)
         base += joined
         where = [_segment(alias, self.view.branch, segments)]
         where += [f"{alias}.{column} = {expression}" for column, expression in base]
@@ -151,8 +158,11 @@ class Scope:
         arms = []
         for segment in segments:
             where = [_segment("f", self.view.branch, [segment])]
-            where += [f"f.{column} = {expression}" for column, expression in base]
-            if scan and segment != OPEN_SEGMENT and not self.view.between:
+            stabbed = scan and segment != OPEN_SEGMENT and not self.view.between
+            # Found by node, a row need not be in the index of values.
+            wanted = [each for each in base if not (stabbed and each[0] == "ix")]
+            where += [f"f.{column} = {expression}" for column, expression in wanted]
+            if stabbed:
                 axis = "path i" if segment == BOUNDED_SEGMENT else "path t"
                 where.append(self.dialect.member("f.node", self.parameter(axis)))
             where += self._seen("f", [segment], instant)
@@ -240,41 +250,63 @@ class Scope:
         same += f" AND {alias}.t1 > h.base"
         return f"NOT EXISTS (SELECT 1 FROM {self.overlay[0]} AS h WHERE {same})"
 
-    def _overlaid_lookup(self, alias: str, base: Sequence[Equal], segments: Sequence[int]) -> Rows:
-        """Stored and added rows side by side, each found through its own key.
+    def _side_by_side(
+        self, alias: str, base: Sequence[Equal], segments: Sequence[int], single: bool
+    ) -> Rows:
+        """Each segment, and the rows that an overlay adds, through a cursor of its own.
 
-        A UNION ALL inside of a join would be read whole for every query; two outer joins under a
-        pair of flags keep the index of `fact` in use.
+        One cursor that jumps between segments descends the tree anew for every row, three times
+        slower than one that moves on. A UNION ALL inside of a join would be read whole. So the
+        segments are outer joins, of which one at a time is given a key that is not NULL; where
+        there can be only one row, a segment is tried when those before it had none.
         """
-        which, stored, added = f"{alias}w", alias, f"{alias}o"
-        on = [f"{which}.side = 0", _segment(stored, self.view.branch, segments)]
-        on += [f"{stored}.{column} = {expression}" for column, expression in base]
-        on += [*self._seen(stored, segments), self._not_hidden(stored)]
-        beside = [f"{which}.side = 1"]
-        wanted = [each for each in base if each[0] != "ix"]
-        beside += [f"{added}.{column} = {expression}" for column, expression in wanted]
-        beside += self._added(added)
-        from_ = (
-            f"(SELECT 0 AS side UNION ALL SELECT 1) AS {which}"
-            f" LEFT JOIN fact AS {stored} ON {' AND '.join(on)}"
-            f" LEFT JOIN {self.overlay[1]} AS {added} ON {' AND '.join(beside)}"
-        )
+        sides = [f"{alias}s{number}" for number in range(len(segments) + self.view.overlay)]
+        driver = f"{alias}w"
+        joins = []
+        for at, side in enumerate(sides):
+            before = "".join(f" AND {earlier}.e IS NULL" for earlier in sides[:at])
+            turn = f"WHEN {driver}.side = {at}" if not single else f"WHEN 1{before}"
+            if at < len(segments):
+                number = SEGMENTS * self.view.branch + segments[at]
+                table, where = "fact", self._seen(side, [segments[at]])
+                where.insert(0, f"{side}.seg = CASE {turn} THEN {number} END")
+                if self.view.overlay:
+                    where.append(self._not_hidden(side))
+                wanted = list(base)
+            else:
+                table, where = self.overlay[1], self._added(side)
+                where.insert(0, f"CASE {turn} THEN 1 END")
+                wanted = [each for each in base if each[0] != "ix"]
+            where += [f"{side}.{column} = {expression}" for column, expression in wanted]
+            joins.append(f" LEFT JOIN {table} AS {side} ON {' AND '.join(where)}")
+        turns = range(1 if single else len(sides))
+        rows = " UNION ALL ".join(f"SELECT {turn} AS side" for turn in turns)
         names = (*_STORED, *self.dialect.payload)
-        columns = {name: f"coalesce({stored}.{name}, {added}.{name})" for name in names}
+        columns = {
+            name: f"coalesce({', '.join(f'{side}.{name}' for side in sides)})" for name in names
+        }
+        from_ = f"({rows}) AS {driver}{''.join(joins)}"
         return Rows(from_, (f"{columns['e']} IS NOT NULL",), {**columns, **_tx_op(columns["t0"])})
 
 
 _STORED: Final = ("e", "a", "k", "vf", "vt", "t0")
 _ALL: Final = ("e", "a", "k", "tx", "op", "vf", "vt")
 
-HIDDEN: Final = ("e", "a", "k", "t0", "base")
-ADDED: Final = ("e", "a", "k", "vf", "vt", "t0", "t1")
+
+def overlay_columns(dialect: Dialect, part: str) -> list[Column]:
+    """The columns in which a part of an overlay is passed; the payload comes last."""
+    if part == "named":
+        (ident,) = dialect.parts(KEYWORD)
+        return [Column("id", "k"), Column("ident", ident, KEYWORD)]
+    plain = [Column(name, "k") for name in OVERLAY[part]]
+    return plain + [Column(name, name) for name in dialect.payload]
 
 
-def overlay_columns(dialect: Dialect, names: Sequence[str]) -> list[Column]:
-    """The columns in which an overlay's rows are passed; the payload comes last."""
-    plain = [Column(name, "k") for name in names]
-    return plain + [Column(part, part) for part in dialect.payload]
+OVERLAY: Final = {
+    "hidden": ("e", "a", "k", "t0", "base"),
+    "added": ("e", "a", "k", "vf", "vt", "t0", "t1"),
+    "named": (),
+}
 
 
 def _tx_op(t0: str) -> dict[str, str]:

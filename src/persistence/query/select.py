@@ -5,6 +5,7 @@ DISTINCT is left out where the keys of the schema already say that no row comes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -32,6 +33,10 @@ SORTED: Final = frozenset(
         Kind.BYTES,
     )
 )
+
+
+# A number in GROUP BY or ORDER BY would mean the column at that place.
+_LITERAL: Final = re.compile(r"-?\d+(?:::bigint)?\Z").match
 
 
 @attrs.frozen
@@ -114,8 +119,10 @@ def finished(
             by = (
                 f"{cell.payload[0]}{' DESC' if order.descending else ''}"
                 for cell, order in zip(keys, query.order, strict=True)
+                if not _LITERAL(cell.payload[0])
             )
-            sql += f" ORDER BY {', '.join(by)}"
+            columns = ", ".join(by)
+            sql += f" ORDER BY {columns}" if columns else ""
     sql += f" LIMIT ({compiler.parameters.add(OfLimit(ordered), 'i')} + 0)"
     if ordered and query.offset is not None:
         sql += f" OFFSET ({compiler.parameters.add(OfLimit(True, offset=True), 'i')} + 0)"
@@ -183,7 +190,7 @@ def _grouped(
             finish.append((at, len(known.sql), None if identity else known.finish))
         else:
             columns += selected(cell)
-            by += selected(cell)
+            by += [part for part in selected(cell) if not _LITERAL(part)]
             kinds.append(cell.kind)
             finish.append((at, 1, None))
     sql = f"SELECT {', '.join(columns)} {source}"

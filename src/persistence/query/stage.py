@@ -216,6 +216,8 @@ class Solver:
             ]
             return Table(table.variables, kept)
         shown = tuple(dict.fromkeys(variables(each.binding)))
+        if table.variables and not any(arg in table.variables for arg in (each.f, *each.args)):
+            return joined(table, self._apply(_UNIT, each))  # one call serves every row
         new = tuple(var for var in shown if var not in table.variables)
         at = {var: index for index, var in enumerate(table.variables)}
         rows = []
