@@ -48,11 +48,25 @@ class ConsoleSession:
 
 
 def commands(block: str) -> Iterator[tuple[str, str]]:
-    """Each command of a console block, continued lines joined, with its expected output."""
-    joined = block.replace("\\\n", " ")
-    for part in re.split(r"^\$ ", joined, flags=re.MULTILINE)[1:]:
+    """Each command of a console block with its expected output.
+
+    A command goes on in the next line after a backslash and within quotes, as in a shell.
+    """
+    for part in re.split(r"^\$ ", block.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
         line, _, expected = part.partition("\n")
+        while not closed(line) and expected:
+            more, _, expected = expected.partition("\n")
+            line = f"{line}\n{more}"
         yield line.strip(), expected
+
+
+def closed(line: str) -> bool:
+    """Whether every quote in *line* is closed."""
+    try:
+        shlex.split(line)
+    except ValueError:
+        return False
+    return True
 
 
 def matches(expected: str, found: str) -> bool:

@@ -34,9 +34,9 @@ def test_the_readme_and_the_tutorial_have_examples() -> None:
 
 
 def test_a_console_block_is_a_sequence_of_commands() -> None:
-    block = "$ persistence q \\\n  '[:find ?e]'\n1\n2\n$ persistence stats\n"
+    block = "$ persistence q \\\n  '[:find ?e\n    :where]'\n1\n2\n$ persistence stats\n"
     assert list(commands(block)) == [
-        ("persistence q    '[:find ?e]'", "1\n2\n"),
+        ("persistence q    '[:find ?e\n    :where]'", "1\n2\n"),
         ("persistence stats", ""),
     ]
 
