@@ -2,7 +2,8 @@
 
 `python` blocks run as written, or as a doctest when they start with `>>>`. In `console` blocks
 every `$ persistence …` line runs the command line program and the lines below it are the
-expected standard output (`...` stands for any text, also within a line), or, when they start with
+expected standard output (`...` stands for any text with the blanks around
+it; other blanks count as one), or, when they start with
 `error:`, the expected refusal. Other languages are text. All examples of a page share one
 namespace and one empty directory.
 """
@@ -73,8 +74,8 @@ def matches(expected: str, found: str) -> bool:
     """Whether *found* is what the page says; a page that says nothing accepts anything."""
     if not expected.strip():
         return True
-    words = (" ".join(text.split()) + "\n" for text in (expected, found))
-    return doctest.OutputChecker().check_output(*words, FLAGS)
+    said = re.sub(r"\s*\.\.\.\s*", "...", " ".join(expected.split()))
+    return doctest.OutputChecker().check_output(f"{said}\n", f"{' '.join(found.split())}\n", FLAGS)
 
 
 def parse(page: Path, command: Command) -> Document:
