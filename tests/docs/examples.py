@@ -2,10 +2,9 @@
 
 `python` blocks run as written, or as a doctest when they start with `>>>`. In `console` blocks
 every `$ persistence …` line runs the command line program and the lines below it are the
-expected standard output (`...` stands for any text with the blanks around
-it; other blanks count as one), or, when they start with
-`error:`, the expected refusal. Other languages are text. All examples of a page share one
-namespace and one empty directory.
+expected standard output, or, when they start with `error:`, the expected refusal. There `...`
+stands for any text with the blanks around it, and other blanks count as one. Other languages
+are text. All examples of a page share one namespace and one empty directory.
 """
 
 from __future__ import annotations
