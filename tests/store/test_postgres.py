@@ -197,6 +197,19 @@ def test_a_connection_keeps_nothing_between_transactions(postgres: PostgresStore
             assert (timeout, isolation, prepared) == ("0", "read committed", 0)
 
 
+def test_statements_are_prepared_when_asked(uri: str) -> None:
+    with connected(uri, prepare_threshold=0) as store:
+        for t in range(1, 4):
+            with store.session() as session:
+                session.append(batch(t, [fact(t, 1, "x", t)]))
+        writer = store._connections._writer
+        assert writer is not None
+        assert writer.execute("SELECT count(*) > 0 FROM pg_prepared_statements").fetchone() == (
+            True,
+        )
+        assert store.snapshot().head().t == 3
+
+
 def test_every_commit_is_serializable(postgres: PostgresStore) -> None:
     isolation = "SELECT current_setting('transaction_isolation')"
     with postgres.session() as session:

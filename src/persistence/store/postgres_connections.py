@@ -128,7 +128,7 @@ class Connections:
 def _begun(connection: Connection, sql: str) -> Begun:
     """Runs the statements of *sql* in one round trip; the rows are those of the last."""
     cursor = connection.cursor()
-    cursor.execute(sql)
+    cursor.execute(sql, prepare=False)  # several statements at once cannot be prepared
     while cursor.nextset():
         pass
     return connection, cursor, cursor.fetchall() if cursor.description else []

@@ -137,7 +137,7 @@ def prepare(connection: Connection, place: Address, options: PostgresOptions) ->
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {place.namespace}")
             connection.execute(f"SET LOCAL search_path TO {place.namespace}")
             for step in pending("postgres", done, str(place)):
-                connection.execute(step.sql)
+                connection.execute(step.sql, prepare=False)
                 connection.execute(_NUMBER, [str(step.number)])
     except psycopg.Error as error:
         raise translated(error, str(place), connection) from error

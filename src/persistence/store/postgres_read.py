@@ -44,6 +44,7 @@ def _driven(keys: str, match: str) -> str:
 
 
 _PAIRS: Final = _driven("unnest($3::bigint[], $4::bigint[]) AS x (e, a)", "f.a = x.a AND f.e = x.e")
+_ONE_PAIR: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.e = $3::bigint AND f.a = $4::bigint"
 _ENTITIES: Final = _driven("unnest($3::bigint[]) AS x (e)", "f.e = x.e")
 _VALUES: Final = _driven(
     "unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) AS x (a, k, n, s)",
@@ -122,6 +123,8 @@ class PostgresReads:
         self, branch: int, pairs: Iterable[tuple[int, int]], t: int | None = None
     ) -> list[Live]:
         keys = set(pairs)
+        if len(keys) == 1:
+            return self._live(_ONE_PAIR, branch, t, keys, *keys.copy().pop())
         return self._live(_PAIRS, branch, t, keys, [e for e, _ in keys], [a for _, a in keys])
 
     def live_entities(
@@ -144,7 +147,7 @@ class PostgresReads:
         return self._live(_ATTRIBUTES, branch, t, keys, keys)
 
     def _live(
-        self, sql: str, branch: int, t: int | None, keys: Iterable[Any], *arrays: list[Any]
+        self, sql: str, branch: int, t: int | None, keys: Iterable[Any], *arrays: Any
     ) -> list[Live]:
         if not keys:
             return []
@@ -189,7 +192,7 @@ class PostgresReads:
 
 _VIEWED: Final = {
     (sql, view): sql.format(view=view)
-    for sql in (_PAIRS, _ENTITIES, _VALUES, _ATTRIBUTES)
+    for sql in (_ONE_PAIR, _PAIRS, _ENTITIES, _VALUES, _ATTRIBUTES)
     for view in (_NOW, _THEN)
 }
 

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+import attrs
 import psycopg
 from psycopg.pq import TransactionStatus
 
@@ -26,41 +27,54 @@ from persistence.store.words import words
 
 _COPY: Final = 300  # rows from which COPY is faster than arrays
 
-_TX: Final = """
-    INSERT INTO tx (t, branch, parent, id, time, next_e, leaf, entry)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
-_ATTR: Final = "INSERT INTO attr (id, ident) SELECT * FROM unnest($1::bigint[], $2::text[])"
-_FLAGS: Final = """
-    UPDATE attr SET flags = attr.flags | x.flags
-    FROM unnest($1::bigint[], $2::bigint[]) AS x (id, flags) WHERE attr.id = x.id
-"""
-_BLOB: Final = """
-    INSERT INTO blob (id, data) SELECT * FROM unnest($1::bytea[], $2::bytea[])
-    ON CONFLICT DO NOTHING
-"""
-_LOG: Final = "log (t, i, e, a, k, vf, vt, op, n, s, d)"
-_LOG_TYPES: Final = ("bigint",) * 9 + ("text", "float8")
-_FACT: Final = "fact (seg, a, e, k, vf, vt, t0, t1, ix, node, n, s, d)"
-_FACT_TYPES: Final = ("bigint",) * 11 + ("text", "float8")
-_REMOVE: Final = """
-    DELETE FROM fact AS f USING unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
-        $5::bigint[], $6::bigint[], $7::bigint[], $8::text[]) AS x (seg, a, e, vt, k, t0, n, s)
+
+@attrs.frozen
+class Write:
+    """A statement that takes any number of rows; *types* are those of their columns."""
+
+    sql: str
+    types: tuple[str, ...]
+
+
+_REMOVE: Final = Write(
+    """DELETE FROM fact AS f USING {rows} AS x (seg, a, e, vt, k, t0, n, s)
     WHERE f.seg = x.seg AND f.a = x.a AND f.e = x.e AND f.vt = x.vt AND f.k = x.k
-        AND f.n = x.n AND f.s = x.s AND f.t0 = x.t0
-"""
-_TEXT: Final = """
-    INSERT INTO fts (a, k, s, words)
-    SELECT a, k, s, w::tsvector
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS x (a, k, s, w)
-    ON CONFLICT DO NOTHING
-"""
-_REINDEX: Final = f"""
-    {SEGMENTS}
-    UPDATE fact AS f SET ix = x.ix FROM unnest($1::bigint[], $2::bigint[]) AS x (a, ix)
-    WHERE f.seg = ANY (ARRAY(SELECT seg FROM segment)) AND f.a = x.a
-"""
-Statement = tuple[str, Sequence[Any]]
+        AND f.n = x.n AND f.s = x.s AND f.t0 = x.t0""",
+    ("bigint",) * 7 + ("text",),
+)
+_TX: Final = Write(
+    "INSERT INTO tx (t, branch, parent, id, time, next_e, leaf, entry) SELECT * FROM {rows} AS x",
+    ("bigint", "bigint", "bigint", "bytea", "bigint", "bigint", "bytea", "bytea"),
+)
+_ATTR: Final = Write("INSERT INTO attr (id, ident) SELECT * FROM {rows} AS x", ("bigint", "text"))
+_BLOB: Final = Write(
+    "INSERT INTO blob (id, data) SELECT * FROM {rows} AS x ON CONFLICT DO NOTHING",
+    ("bytea", "bytea"),
+)
+_LOG: Final = Write(
+    "INSERT INTO log (t, i, e, a, k, vf, vt, op, n, s, d) SELECT * FROM {rows} AS x",
+    ("bigint",) * 9 + ("text", "float8"),
+)
+_FACT: Final = Write(
+    "INSERT INTO fact (seg, a, e, k, vf, vt, t0, t1, ix, node, n, s, d) SELECT * FROM {rows} AS x",
+    ("bigint",) * 11 + ("text", "float8"),
+)
+_TEXT: Final = Write(
+    """INSERT INTO fts (a, k, s, words) SELECT a, k, s, w::tsvector FROM {rows} AS x (a, k, s, w)
+    ON CONFLICT DO NOTHING""",
+    ("bigint", "bigint", "text", "text"),
+)
+_FLAGS: Final = Write(
+    """UPDATE attr SET flags = attr.flags | x.flags FROM {rows} AS x (id, flags)
+    WHERE attr.id = x.id""",
+    ("bigint", "bigint"),
+)
+_REINDEX: Final = Write(
+    f"""UPDATE fact AS f SET ix = x.ix FROM {{rows}} AS x (a, ix)
+    WHERE f.seg = ANY (ARRAY({SEGMENTS} SELECT seg FROM segment)) AND f.a = x.a""",
+    ("bigint", "bigint"),
+)
+Rows: TypeAlias = Sequence[Sequence[Any]]
 
 
 class PostgresSession(PostgresReads):
@@ -199,16 +213,17 @@ class PostgresSession(PostgresReads):
             (tx.t, i, e, a, k, vf, vt, op, *split(k, payload))
             for i, e, a, k, payload, vf, vt, op in batch.log
         ]
-        self._send(
-            [
-                (_TX, header),
-                *_arrays(_ATTR, batch.attributes),
-                *_arrays(_BLOB, batch.blobs),
-                *self._bulk(_LOG, _LOG_TYPES, log),
-                *self._index(batch.remove, batch.insert, batch.texts, batch.flags),
-                *_arrays(_REINDEX, batch.reindex),
-            ]
+        self._remove(batch.remove)
+        self._write(
+            (_TX, [header]),
+            (_ATTR, batch.attributes),
+            (_BLOB, batch.blobs),
+            (_LOG, log),
+            (_FACT, _facts(batch.insert)),
+            (_TEXT, _texts(batch.texts)),
         )
+        self._write((_FLAGS, _merged(batch.flags)))
+        self._write((_REINDEX, batch.reindex))
         self._last = tx
         self._known = Head(tx.t, tx.id, tx.time, tx.leaf, tx.next_e)
 
@@ -220,83 +235,94 @@ class PostgresSession(PostgresReads):
         texts: Sequence[tuple[int, int, str, str]] = (),
         flags: Sequence[tuple[int, int]] = (),
     ) -> None:
-        self._send(self._index(remove, insert, texts, flags))
+        self._remove(remove)
+        self._write((_FACT, _facts(insert)), (_TEXT, _texts(texts)))
+        self._write((_FLAGS, _merged(flags)))
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
-        self._send(_arrays(_ATTR, attributes))
+        self._write((_ATTR, attributes))
 
     def clear_index(self) -> None:
         # Not TRUNCATE: it would take the rows from snapshots that are still being read.
-        self._send([("DELETE FROM fact", ()), ("DELETE FROM fts", ())])
-        self._send([("UPDATE attr SET flags = 0", ())])
+        for statement in ("DELETE FROM fact", "DELETE FROM fts", "UPDATE attr SET flags = 0"):
+            self.rows(statement)
 
-    def _index(
-        self,
-        remove: Sequence[FactKey],
-        insert: Sequence[FactRow],
-        texts: Sequence[tuple[int, int, str, str]],
-        flags: Sequence[tuple[int, int]],
-    ) -> list[Statement]:
-        gone = [
-            (seg, a, e, vt, k, t0, *split(k, payload)[:2])
-            for seg, a, e, vt, k, payload, t0 in remove
-        ]
-        new = [
-            (seg, a, e, k, vf, vt, t0, t1, ix, node, *split(k, payload))
-            for seg, a, e, k, payload, vf, vt, t0, t1, ix, node in insert
-        ]
-        merged: dict[int, int] = {}
-        for a, flag in flags:
-            merged[a] = merged.get(a, 0) | flag
-        return [
-            *_arrays(_REMOVE, gone),
-            *self._bulk(_FACT, _FACT_TYPES, new),
-            *_arrays(_TEXT, [(a, k, payload, _vector(text)) for a, k, payload, text in texts]),
-            *_arrays(_FLAGS, list(merged.items())),
-        ]
+    def _remove(self, keys: Sequence[FactKey]) -> None:
+        # A statement of its own, before the inserts: a rectangle that shrinks keeps its key.
+        missing = len(keys) - self._write(
+            (
+                _REMOVE,
+                [
+                    (seg, a, e, vt, k, t0, *split(k, payload)[:2])
+                    for seg, a, e, vt, k, payload, t0 in keys
+                ],
+            )
+        )
+        if missing:
+            raise CorruptStore(
+                f"{missing} rectangles that should be removed are not in the index",
+                hint="run `persistence reindex`",
+                missing=missing,
+            )
 
-    def _bulk(
-        self, target: str, types: Sequence[str], rows: Sequence[Sequence[Any]]
-    ) -> list[Statement]:
-        if len(rows) >= _COPY:
-            return [(f"COPY {target} FROM STDIN", rows)]
-        arrays = ", ".join(f"${i}::{type}[]" for i, type in enumerate(types, 1))
-        return _arrays(f"INSERT INTO {target} SELECT * FROM unnest({arrays})", rows)
-
-    def _send(self, statements: Sequence[Statement]) -> None:
-        """Runs *statements* in order, in one round trip unless one of them is a COPY."""
+    def _write(self, *writes: tuple[Write, Rows]) -> int:
+        """Carries out *writes* in one statement, large ones by COPY; the rows of the last."""
         connection = self._in_transaction()
         try:
-            if any(sql.startswith("COPY") for sql, _ in statements):
-                removed = [self._one(connection, *statement) for statement in statements]
-            else:
-                with connection.pipeline():
-                    cursors = [connection.execute(sql, params) for sql, params in statements]
-                removed = [cursor.rowcount for cursor in cursors]
+            small = []
+            for write, rows in writes:
+                if len(rows) >= _COPY and write in (_LOG, _FACT):
+                    self._copy(connection, write, rows)
+                elif rows:
+                    small.append((write, rows))
+            if not small:
+                return 0
+            return connection.execute(*_together(small)).rowcount
         except psycopg.Error as error:
             raise translated(error, self._uri, connection) from error
-        for (sql, params), count in zip(statements, removed, strict=True):
-            if sql is _REMOVE and count != len(params[0]):
-                missing = len(params[0]) - count
-                raise CorruptStore(
-                    f"{missing} rectangles that should be removed are not in the index",
-                    hint="run `persistence reindex`",
-                    missing=missing,
-                )
 
-    def _one(self, connection: Connection, sql: str, params: Sequence[Any]) -> int:
-        with connection.cursor() as cursor:
-            if not sql.startswith("COPY"):
-                return cursor.execute(sql, params).rowcount
-            with cursor.copy(sql) as copy:
-                for row in params:
-                    copy.write_row(row)
-            return len(params)
+    @staticmethod
+    def _copy(connection: Connection, write: Write, rows: Rows) -> None:
+        target = write.sql.removeprefix("INSERT INTO ").partition(" SELECT")[0]
+        with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
-def _arrays(sql: str, rows: Sequence[Sequence[Any]]) -> list[Statement]:
-    """*sql* with the columns of *rows* as its parameters; nothing for no rows."""
-    return [(sql, [list(column) for column in zip(*rows, strict=True)])] if rows else []
+def _together(writes: Sequence[tuple[Write, Rows]]) -> tuple[str, list[Any]]:
+    """One statement, and its parameters, that carries out several writes to different tables."""
+    parts: list[str] = []
+    params: list[Any] = []
+    for write, rows in writes:
+        places = [f"${n}::{type}" for n, type in enumerate(write.types, len(params) + 1)]
+        if len(rows) == 1:  # most transactions are this small, and arrays cost more to send
+            source = f"(VALUES ({', '.join(places)}))"
+            params += rows[0]
+        else:
+            source = f"unnest({', '.join(f'{place}[]' for place in places)})"
+            params += (list(column) for column in zip(*rows, strict=True))
+        parts.append(write.sql.replace("{rows}", source))
+    named = ", ".join(f"w{n} AS ({part})" for n, part in enumerate(parts[:-1]))
+    return (f"WITH {named} {parts[-1]}" if named else parts[-1]), params
+
+
+def _facts(rows: Sequence[FactRow]) -> Rows:
+    return [
+        (seg, a, e, k, vf, vt, t0, t1, ix, node, *split(k, payload))
+        for seg, a, e, k, payload, vf, vt, t0, t1, ix, node in rows
+    ]
+
+
+def _texts(rows: Sequence[tuple[int, int, str, str]]) -> Rows:
+    return [(a, k, payload, _vector(text)) for a, k, payload, text in rows]
+
+
+def _merged(flags: Sequence[tuple[int, int]]) -> Rows:
+    # An UPDATE takes only one of several rows that name the same attribute.
+    merged: dict[int, int] = {}
+    for a, flag in flags:
+        merged[a] = merged.get(a, 0) | flag
+    return list(merged.items())
 
 
 def _vector(text: str) -> str:
