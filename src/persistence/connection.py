@@ -7,11 +7,12 @@ so that many threads pay for one fsync.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date
 from typing import Any, Final
 
@@ -43,6 +44,8 @@ from persistence.values import INTERNED, Keyword, decode, from_columns, interned
 _LOG = logging.getLogger("persistence")
 _RETRIES: Final = 10  # a store that is still contended after so many tries is overloaded
 _TX_ID_BYTES: Final = 32
+
+_BULK: Final = 1_000  # forms from which on the garbage collector costs more than it finds
 
 Listener = Callable[[Report], None]
 
@@ -255,7 +258,8 @@ class Connection:
         self._waiting.append(request)
         with self._write:
             if not request.done:
-                self._commit([self._waiting.popleft() for _ in range(len(self._waiting))])
+                with _collector_paused() if len(forms) > _BULK else nullcontext():
+                    self._commit([self._waiting.popleft() for _ in range(len(self._waiting))])
         if request.error is not None:
             raise request.error
         self._deliver()
@@ -312,7 +316,7 @@ class Connection:
                 prepared.numbers,
                 prepared.flags,
                 prepared.schema,
-                changed=any(a in boot.SCHEMA_IDS for _, a, *_ in prepared.changes),
+                changed=prepared.declares,
             )
             if self._listeners:
                 self._reports.append(self._report(request))
@@ -406,6 +410,20 @@ class Connection:
         with self._write:
             self._closed = True
             self.store.close()
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No cyclic garbage collection inside: a large transaction makes millions of objects that
+    all live until its end, and looking at them again and again took a third of its time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:

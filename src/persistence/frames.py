@@ -9,7 +9,7 @@ has no type in a table, and a column of several types, is EDN text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import ModuleType
@@ -19,7 +19,7 @@ from persistence.db import Db
 from persistence.errors import QueryError
 from persistence.query.ast import COLLECTION, RELATION, SCALAR, Query
 from persistence.query.parse import parse
-from persistence.values import freeze, write
+from persistence.values import Map, write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,8 +115,25 @@ def _column(pa: ModuleType, values: Sequence[Any]) -> Any:
     wanted = make(pa, values) if make is not None else None
     if wanted is not None:
         return pa.array(values, type=wanted)
-    texts = [None if value is None else write(freeze(value)) for value in values]
+    texts = [None if value is None else exact(value) for value in values]
     return pa.array(texts, type=pa.string())
+
+
+def exact(value: Any) -> str:
+    """An answer, or a part of it, as EDN; what was pulled becomes maps.
+
+    >>> exact([{"a": 1.0}])
+    '[{"a" 1.0}]'
+    """
+    return write(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Map((_plain(key), _plain(item)) for key, item in value.items())
+    if type(value) is list or type(value) is tuple:
+        return tuple(_plain(item) for item in value)
+    return value
 
 
 def _long(pa: ModuleType, values: Sequence[Any]) -> Any:

@@ -31,7 +31,7 @@ TEA = '[:item/sku "tea-1"]'
         (("transact", "[{:db/ident :a :db/valueType :db.type/number}]"), ":db.type/number"),
         (("transact", "[{:db/ident :a :db/valueType :db.type/long} {:a 1.5}]"), "db.type/long"),
         (("transact", "[{:item/sku nil}]"), "nil"),
-        (("transact", '[[:db/add [:item/sku "no"] :item/price 1]]'), '"no"'),
+        (("transact", '[[:db/add [:item/sku "no"] :item/price 1]]'), "'no'"),
         (("transact", "[[:db/add [:item/price 10] :item/price 1]]"), "needs a unique attribute"),
         (("transact", f"[[:db/cas {TEA} :item/price 11 13]]"), "not 11"),
         (("transact", "[[:no/such 1]]"), ":no/such"),
@@ -57,7 +57,7 @@ TEA = '[:item/sku "tea-1"]'
         (("q", "[:find ?e :in $ ?x :where [?e :a ?x]]"), "too few inputs"),
         (("q", "[:find ?e :where [?e ?a]]", "--rows", "1"), "rows"),
         (("q", "[:find ?e :where [?e :a]]", "--json", "--edn"), "choose one"),
-        (("pull", "[(:a)]", TEA), ""),
+        (("pull", "[7]", TEA), "7"),
         (("pull", "[*]", "[:item/price 10]"), "unique"),
         # Misuse.
         (("nothing",), "no such command"),

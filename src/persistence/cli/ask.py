@@ -14,7 +14,7 @@ from persistence.cli.session import Session, common, edn, pass_session
 from persistence.query import Explanation
 from persistence.query.ast import SCALAR
 from persistence.query.parse import parse
-from persistence.values import freeze, write
+from persistence.values import write
 
 _EDN = click.option("--edn", "as_edn", is_flag=True, help="EDN on standard output, exact.")
 
@@ -59,7 +59,7 @@ def q(
     if session.json:
         output.emit(as_json(found))
     elif as_edn:
-        click.echo(write(freeze(found)))
+        click.echo(frames.exact(found))
     elif parsed.shape == SCALAR:
         if found is not None:
             click.echo(output.shown(found))
@@ -126,7 +126,7 @@ def pull(session: Session, pattern: str, e: str, as_edn: bool) -> None:
     if session.json:
         output.emit(as_json(found))
     elif as_edn:
-        click.echo(write(freeze(found)))
+        click.echo(frames.exact(found))
     elif found is None:
         output.say("nothing is known of it")
     else:
@@ -155,7 +155,7 @@ def entity(session: Session, e: str, as_edn: bool) -> None:
     if session.json:
         output.emit([datom(one) for one in datoms])
     elif as_edn:
-        click.echo(write(freeze(pulled)))
+        click.echo(frames.exact(pulled))
     elif datoms:
         rows = [
             (one.a, one.v, output.when(one.valid_from), output.when(one.valid_to), one.t)

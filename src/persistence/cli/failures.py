@@ -25,6 +25,10 @@ NO_READER: Final = 141
 DEBUG: Final = "PERSISTENCE_DEBUG"
 
 
+class NoReader(Exception):
+    """Nobody reads standard output any more."""
+
+
 def report(message: str, hint: str | None) -> None:
     """`error:` and `hint:` on standard error."""
     click.echo(f"error: {message}", err=True)
@@ -42,7 +46,7 @@ def explain(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         report(_sentence(error.format_message()), _usage(error))
         return MISUSE
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, NoReader | BrokenPipeError):
         # Python would complain once more when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -41,6 +42,14 @@ class _Program(click.Group):
         except KeyboardInterrupt as error:
             code = failures.explain(error)
         failures.leave(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+            return found
+        except BrokenPipeError as error:
+            raise failures.NoReader from error  # click would end with 0
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order in which one meets them

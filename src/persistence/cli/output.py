@@ -16,17 +16,25 @@ from rich.tree import Tree
 
 from persistence.cli.as_json import dumps, rfc3339
 from persistence.datoms import FOREVER, moment
+from persistence.frames import exact
 from persistence.values import Set, write
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WIDE = 10_000  # a pipe has no width: nothing may be folded or cut off there
 
 
+class _Console(Console):
+    """Leaves a broken pipe to the place where all failures are handled."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Where people read; made anew, because tests and pipes replace standard output."""
-    made = Console(highlight=False, emoji=False, markup=False)
+    made = _Console(highlight=False, emoji=False, markup=False)
     if not made.is_terminal:
-        made = Console(highlight=False, emoji=False, markup=False, width=_WIDE, no_color=True)
+        made = _Console(highlight=False, emoji=False, markup=False, width=_WIDE, no_color=True)
     return made
 
 
@@ -48,7 +56,7 @@ def shown(value: Any) -> str:
         return write(value)[1:-1] if _CONTROL.search(value) else value
     if isinstance(value, datetime):
         return when(value)
-    return write(value)
+    return exact(value)
 
 
 def when(instant: datetime | int) -> str:

@@ -17,6 +17,10 @@ BOUNDED: Final = 1  # the attribute has, or had, facts with an end in valid time
 CLOSED: Final = 2  # the attribute has facts that are no longer believed
 
 
+REF: Final = Keyword("db.type/ref")
+UNIQUE_IDENTITY: Final = Keyword("db.unique/identity")
+
+
 @attrs.frozen
 class Attribute:
     """One attribute: its declaration and its storage number.
@@ -42,14 +46,16 @@ class Attribute:
     doc: str | None = None
     indexed: bool = False  # whether its facts are in the AVET index now, at any basis
 
-    @property
-    def ref(self) -> bool:
-        """Whether the values name entities."""
+    # Asked for every fact of a transaction, and therefore fields:
+    ref: bool = attrs.field(init=False)  # the values name entities
+    identity: bool = attrs.field(init=False)  # a value names its entity for upserts
+
+    @ref.default
+    def _is_ref(self) -> bool:
         return self.value_type is REF
 
-    @property
-    def identity(self) -> bool:
-        """Whether a value of it names its entity for upserts."""
+    @identity.default
+    def _is_identity(self) -> bool:
         return self.unique is UNIQUE_IDENTITY
 
     @property
@@ -57,9 +63,6 @@ class Attribute:
         """Whether its declaration asks for the AVET index."""
         return bool(self.index or self.unique or self.ref or self.tuple_attrs)
 
-
-REF: Final = Keyword("db.type/ref")
-UNIQUE_IDENTITY: Final = Keyword("db.unique/identity")
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from persistence.errors import BudgetExceeded, LimitExceeded, PersistenceError, QueryError
 from persistence.query.ast import (
+    BindEach,
     Blank,
     Call,
     Clause,
@@ -121,7 +122,7 @@ class Solver:
         if table.variables or not any(self._reads(each) for each in rest):
             for kind in (Predicate, Function):
                 for call in computed:
-                    if type(call) is kind:
+                    if type(call) is kind and not _multiplies(table, call):
                         return self._done(self._apply(table, call), call, rest)
         for each in ready:
             if type(each) is Pattern and each.source not in self._stores:
@@ -216,7 +217,7 @@ class Solver:
             ]
             return Table(table.variables, kept)
         shown = tuple(dict.fromkeys(variables(each.binding)))
-        if table.variables and not any(arg in table.variables for arg in (each.f, *each.args)):
+        if table.variables and not _depends(table, each):
             return joined(table, self._apply(_UNIT, each))  # one call serves every row
         new = tuple(var for var in shown if var not in table.variables)
         at = {var: index for index, var in enumerate(table.variables)}
@@ -321,6 +322,23 @@ def _guarded(function: Any, each: Predicate | Function) -> Any:
             ) from error
 
     return call
+
+
+def _depends(table: Table, each: Predicate | Function) -> bool:
+    return any(arg in table.variables for arg in (each.f, *each.args))
+
+
+def _multiplies(table: Table, each: Predicate | Function) -> bool:
+    """Whether each row would come once for every element of one and the same collection.
+
+    Such a call waits for statements that may bind what it gives.
+    """
+    return (
+        isinstance(each, Function)
+        and type(each.binding) is BindEach
+        and not _depends(table, each)
+        and not any(var in table.variables for var in variables(each.binding))
+    )
 
 
 def _nothing(table: Table, rest: Iterable[Clause]) -> Table:

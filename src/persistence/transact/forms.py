@@ -8,6 +8,7 @@ caller named them, and every operation remembers the form it came from.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import attrs
@@ -118,10 +119,20 @@ _CURRENT: Final = Keyword("db/current-tx")
 _SEQUENCES: Final = (list, tuple)
 _MANY: Final = (list, tuple, set, frozenset, Set)
 
-_DB_ID: Final = Keyword("db/id")
-_VALID_FROM: Final = Keyword("db/validFrom")
-_VALID_TO: Final = Keyword("db/validTo")
-_CALL: Final = frozenset((Keyword("db.fn/call"),))
+
+
+class _Role(IntEnum):
+    """What the value under one key of a map form is."""
+
+    VALUE = 0
+    REFERENCE = 1
+    MANY = 2
+    COMPOSITE = 3
+    REVERSE = 4
+    SPEC = 5
+    DB_ID = 6
+    VALID_FROM = 7
+    VALID_TO = 8
 
 
 class _Key(NamedTuple):
@@ -129,6 +140,7 @@ class _Key(NamedTuple):
 
     attribute: Attribute
     reverse: bool
+    role: _Role
 
 
 def parse_entity(value: Any, schema: Schema) -> Entity:
@@ -273,7 +285,7 @@ class Parser:
 
     def add(self, form: Sequence[Any]) -> None:
         _arity(form, 4, 6)
-        attribute, reverse = self.key(form[2], form)
+        attribute, reverse, _ = self.key(form[2], form)
         e = parse_entity(form[1], self.schema)
         span = self.span(form[4:], form)
         if reverse:
@@ -355,19 +367,19 @@ class Parser:
         keys = self._keys
         for raw, value in form.items():
             key = keys.get(raw) or self.key(raw, form)
-            ident = key.attribute.ident
-            if ident is _DB_ID:
-                given = value
-            elif ident is _VALID_FROM:
-                start = instant(value)
-            elif ident is _VALID_TO:
-                end = instant(value)
-            else:
+            role = key[2]
+            if role < _Role.DB_ID:
                 pairs.append((key, value))
+            elif role is _Role.DB_ID:
+                given = value
+            elif role is _Role.VALID_FROM:
+                start = instant(value)
+            else:
+                end = instant(value)
         e = Tempid() if given is None else parse_entity(given, self.schema)
         span = self.whole(start, end)
         operations = self.operations
-        for (attribute, reverse), value in pairs:
+        for (attribute, _, role), value in pairs:
             if value is None:
                 raise TransactionError(
                     f"{attribute.ident} is nil in {form!r}",
@@ -375,22 +387,22 @@ class Parser:
                     form=form,
                     attribute=attribute.ident,
                 )
-            if attribute.ident is ENSURE:
+            if not role:
+                operations.append(Add(e, attribute, value, span))
+            elif role is _Role.SPEC:
                 for spec in _each(value, True):
                     operations.append(Ensure(e, parse_entity(spec, self.schema)))
-            elif reverse:
+            elif role is _Role.REVERSE:
                 for source in self.references(attribute, value, True, form):
                     operations.append(Add(source, attribute, e, span))
-            elif attribute.ref:
+            elif role is _Role.REFERENCE:
                 for target in self.references(attribute, value, attribute.many, form):
                     operations.append(Add(e, attribute, target, span))
-            elif attribute.many and isinstance(value, _MANY):
-                for item in value:
-                    operations.append(Add(e, attribute, item, span))
-            elif attribute.tuple_attrs:
+            elif role is _Role.COMPOSITE:
                 operations.append(Add(e, attribute, self.composite(attribute, value), span))
             else:
-                operations.append(Add(e, attribute, value, span))
+                for item in value if isinstance(value, _MANY) else (value,):
+                    operations.append(Add(e, attribute, item, span))
         return e
 
     def references(self, attribute: Attribute, value: Any, many: bool, form: Any) -> list[Entity]:
@@ -437,7 +449,7 @@ class Parser:
             raise TransactionError(
                 f"{TX_INSTANT} is set by the store", hint="use valid_from instead", form=form
             )
-        key = _Key(attribute, reverse)
+        key = _Key(attribute, reverse, _role(attribute, reverse))
         self._keys[raw] = key
         return key
 
@@ -460,6 +472,27 @@ class Parser:
             parse_entity(item, self.schema) if item is not None and self.schema[part].ref else item
             for part, item in zip(parts, value, strict=True)
         )
+
+
+def _role(attribute: Attribute, reverse: bool) -> _Role:
+    special = _SPECIAL.get(attribute.ident)
+    if special is not None:
+        return special
+    if reverse:
+        return _Role.REVERSE
+    if attribute.ref:
+        return _Role.REFERENCE
+    if attribute.many:
+        return _Role.MANY
+    return _Role.COMPOSITE if attribute.tuple_attrs else _Role.VALUE
+
+
+_SPECIAL: Final = {
+    ENSURE: _Role.SPEC,
+    Keyword("db/id"): _Role.DB_ID,
+    Keyword("db/validFrom"): _Role.VALID_FROM,
+    Keyword("db/validTo"): _Role.VALID_TO,
+}
 
 
 def _each(value: Any, many: bool) -> Iterable[Any]:

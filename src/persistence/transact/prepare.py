@@ -66,6 +66,7 @@ class Prepared:
     schema: Schema
     meta: Mapping[Any, Any]
     typed: Typed
+    declares: bool  # whether the schema changed
     ensured: list[tuple[int, evolution.EntitySpec]]
 
     def encoded(self) -> list[bytes]:
@@ -158,7 +159,10 @@ def prepare(
             break
     check.unique(cells, provisional, changes)
     check.raise_all(problems)
-    schema, reindex = _evolve(base, typed, changes)
+    declares = not boot.SCHEMA_IDS.isdisjoint(typed.known) and any(
+        change[1] in boot.SCHEMA_IDS for change in changes
+    )
+    schema, reindex = _evolve(base, typed, changes, declares)
     return _prepared(
         base,
         t=t,
@@ -172,6 +176,7 @@ def prepare(
         reindex=reindex,
         meta=meta,
         ensured=ensured,
+        declares=declares,
     )
 
 
@@ -189,6 +194,7 @@ def _prepared(
     reindex: list[tuple[int, int]],
     meta: Mapping[Any, Any],
     ensured: list[tuple[int, evolution.EntitySpec]],
+    declares: bool,
 ) -> Prepared:
     typed = cells.typed
     attributes = {number: schema[ident] for number, ident in typed.known.items()}
@@ -223,6 +229,7 @@ def _prepared(
         meta=meta,
         typed=typed,
         ensured=ensured,
+        declares=declares,
     )
 
 
@@ -332,10 +339,9 @@ def _frozen(value: Any) -> Any:
 
 
 def _evolve(
-    base: Base, typed: Typed, changes: Sequence[Change]
+    base: Base, typed: Typed, changes: Sequence[Change], touched: bool
 ) -> tuple[Schema, list[tuple[int, int]]]:
     """The schema after the transaction, and the attributes whose index entry switches."""
-    touched = any(a in boot.SCHEMA_IDS for _, a, *_ in changes)
     if not touched and not typed.attributes:
         return base.schema, []
     if not touched:

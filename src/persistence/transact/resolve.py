@@ -56,7 +56,7 @@ class Resolver:
     def resolve(self, operations: Sequence[Operation]) -> None:
         """Finds or allots an id for every tempid in *operations*."""
         self._fetch(self._keys_of_lookups(operations))
-        claims = [op for op in operations if type(op) is Add and op.attribute.identity]
+        claims = [op for op in operations if type(op) is Add and op[1].identity]
         pending = self._explicit_claims([*claims, *self._composite_claims(operations)])
         while pending:
             ready = [(op, key) for op in pending if (key := self._identity_key(op)) is not None]
