@@ -274,7 +274,7 @@ class _Run:
         self.transactions += 1
 
     def _notes(self) -> Iterator[str]:
-        for name in self.book.unused():
+        for name in self.book.unused() if self.rows else ():
             yield f"no row has {name!r}, which an option speaks of"
         for attribute in sorted(self.book.relaxed, key=str):
             yield f"{attribute} has values of several types, so its declared type was taken back"
