@@ -396,9 +396,59 @@ def typed(values: Any) -> set[tuple[type, Any]]:
     return {(type(value), repr(value)) for value in values}
 
 
-def import_rows(s: Substrate, rows: list[Any], batch: int) -> None:
+def import_rows(s: Substrate, rows: list[Any], batch: int, **options: Any) -> None:
+    options = options or {"id": "row/n"}
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
         file.flush()
-        done = s.import_file(file.name, id="row/n", batch=batch)
+        done = s.import_file(file.name, batch=batch, **options)
     assert (done.imported, done.refusals) == (len(rows), 0), done.refused
+
+
+days = st.integers(1, 9).map(lambda day: f"2024-01-0{day}")
+events = st.fixed_dictionaries(
+    {"id": st.integers(1, 2), "since": days},
+    optional={"a": st.integers(1, 3), "b": st.integers(1, 3), "until": days, "c": st.just([1, 2])},
+).filter(lambda row: "until" not in row or row["since"] < row["until"])
+
+
+@given(st.lists(events, max_size=12), st.integers(2, 40))
+def test_batches_never_change_what_the_rows_say(rows: list[dict[str, Any]], batch: int) -> None:
+    """Rows of one entity in one transaction say what they say one after the other."""
+    answers = []
+    for size in (1, batch):
+        with Substrate.open(":memory:", clock=FrozenClock(START)) as s:
+            import_rows(s, rows, size, id="row/id", valid_from="since", valid_to="until")
+            db = s.fact.db()
+            query = "[:find ?n ?a ?v :where [?e :row/id ?n] [?e ?a ?v]]"
+            days = [f"2024-01-{day:02}" for day in range(1, 12)]
+            answers.append([sorted(db.valid_at(day).q(query), key=repr) for day in days])
+    assert answers[0] == answers[1]
+
+
+def test_the_past_of_one_entity_goes_in_together(s: Substrate, load: Any) -> None:
+    rows = [{"id": 1, "price": day, "since": f"2024-01-{day:02}"} for day in range(1, 31)]
+    assert load(rows, id="item/id", valid_from="since").transactions == 3
+    price = "[:find ?p . :where [_ :item/price ?p]]"
+    assert [s.fact.db().valid_at(f"2024-01-{d:02}").q(price) for d in (1, 17, 30)] == [1, 17, 30]
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
+def test_both_backends_hold_the_same(
+    backend: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = str(tmp_path / "s.db")
+    if backend == "postgres":
+        uri = request.getfixturevalue("fresh_postgres_uri")
+    path = tmp_path / "users.jsonl"
+    rows = [{"id": n, "name": f"n{n}", "tags": ["a", "b"], "at": {"x": n}} for n in range(50)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with Substrate.open(uri) as s:
+        assert s.import_file(path, id="user/id", batch=40).imported == 50
+        assert s.import_file(path, id="user/id", batch=40).resumed == 50
+        found = s.fact.db().q(
+            "[:find ?n (count ?t) :where [?u :user/id ?n] [?u :user/tags ?t]"
+            " [?u :user/at ?a] [?a :user.at/x ?n]]"
+        )
+        assert sorted(found) == [(n, 2) for n in range(50)]
+        assert s.check() == []

@@ -4,6 +4,7 @@ rows        what a file holds, one object at a time      (json_rows, edn_rows)
 plan        what is asked for, checked
 shape       an object as a map of transaction data       (convert)
 book        what is known of every attribute, and what to declare
+sequence    rows of one entity that follow each other
 position    how far earlier runs came
 run         batches, commits, refusals
 """

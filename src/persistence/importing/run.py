@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final
 
 import attrs
 
 from persistence.connection import Connection
 from persistence.errors import ImportRefused, InputError
-from persistence.importing import position
+from persistence.importing import position, sequence
 from persistence.importing.book import Book
 from persistence.importing.convert import Unfit, guess
 from persistence.importing.plan import Plan
 from persistence.importing.report import LISTED, Imported, Refusal, Rejects, plain
 from persistence.importing.rows import Row, Rows, Unreadable, format_of, read_rows
-from persistence.importing.shape import Shape, span_of
+from persistence.importing.shape import Form, Shape, span_of
 from persistence.values import Keyword, identity, read
 
 BATCH: Final = 10_000  # facts of one transaction: larger ones gain little and hold writers up
@@ -87,11 +87,12 @@ def _declare(connection: Connection, forms: Any, author: str | None) -> None:
         connection.transact(forms, author=author)
 
 
-class _Entry(NamedTuple):
+@attrs.define(eq=False)
+class _Entry:
     """A row that waits for its commit."""
 
     row: Row
-    form: dict[Any, Any]
+    forms: list[Form]
 
 
 class _Run:
@@ -119,8 +120,7 @@ class _Run:
         self.position = position.find(db, path, plan, kind, again=again)
         self.rejects: Rejects | None = None
         self.waiting: list[_Entry] = []
-        self.taken: set[Any] = set()  # the ids of the rows that wait
-        self.held_up: list[Refusal] = []  # refused since the last commit
+        self.taken: dict[Any, list[_Entry]] = {}  # the rows that wait, by their id
         self.refused: list[Refusal] = []
         self.rows = self.facts = self.transactions = self.refusals = 0
 
@@ -195,14 +195,26 @@ class _Run:
             self.book.facts = before
             self._refuse(row, str(error), row.data)
             return
+        entry = _Entry(row, [form])
         if known is not None:
-            if known in self.taken:
-                # Two rows of one entity are two statements: the second comes after the first.
+            if known in self.taken and not self._joins(self.taken[known], form):
                 self._commit(row.number - 1)
-            self.taken.add(known)
-        self.waiting.append(_Entry(row, form))
+            self.taken.setdefault(known, []).append(entry)
+        self.waiting.append(entry)
         if self.book.facts >= self.batch:
             self._commit(row.number)
+
+    def _joins(self, earlier: list[_Entry], form: Form) -> bool:
+        """Whether *form* can stand in one transaction with those that wait; makes room for it."""
+        assert self.ident is not None
+        if sum(len(entry.forms) for entry in earlier) >= sequence.MOST:
+            return False
+        made = [sequence.make_room(e.forms, form, self.ident.attribute) for e in earlier]
+        if any(forms is None for forms in made):
+            return False
+        for entry, forms in zip(earlier, made, strict=True):
+            entry.forms = forms or []
+        return True
 
     def _name(self, form: dict[Any, Any], row: Row) -> Any:
         """The identity of *row*, put into its form when the row was filed under it."""
@@ -255,7 +267,8 @@ class _Run:
 
     def _write(self, entries: list[_Entry], last: int) -> None:
         try:
-            self._transact([entry.form for entry in entries], self.position.meta(last))
+            forms = [form for entry in entries for form in entry.forms]
+            self._transact(forms, self.position.meta(last))
         except InputError as error:
             if len(entries) == 1:
                 row = entries[0].row
