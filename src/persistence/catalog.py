@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
-from persistence.datoms import FOREVER, Schema
+from persistence.datoms import FOREVER, Live, Schema
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.evolution import build
 from persistence.store import Head, Snapshot, Store
@@ -128,11 +128,13 @@ def read_schema(
 
     Interned values are read from *values*, when they are kept in another store.
     """
-    rows = [row for row in snapshot.live_attributes(0, boot.SCHEMA_IDS, t) if row[5] == FOREVER]
-    rows.sort(key=lambda row: row[4])
-    blobs = (values or snapshot).blobs(
-        [interned_id(str(row[3])) for row in rows if row[2] >= INTERNED]
-    )
+    return schema_of(snapshot.live_attributes(0, boot.SCHEMA_IDS, t), numbers, values or snapshot)
+
+
+def schema_of(live: Iterable[Live], numbers: Mapping[Keyword, int], values: Snapshot) -> Schema:
+    """The schema that *live* rectangles of schema attributes declare."""
+    rows = sorted((row for row in live if row[5] == FOREVER), key=lambda row: row[4])
+    blobs = values.blobs([interned_id(str(row[3])) for row in rows if row[2] >= INTERNED])
     facts = [
         (
             e,

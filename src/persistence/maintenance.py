@@ -14,10 +14,11 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from persistence.audit.record import NO_LEAF, NO_PARENT, datoms_root, leaf_hash, parse_entry
-from persistence.catalog import read_schema
+from persistence.catalog import read_schema, schema_of
 from persistence.connection import Connection
-from persistence.datoms import ASSERT, BOUNDED, CLOSED, RETRACT, Schema, cut
+from persistence.datoms import ASSERT, BOUNDED, CLOSED, RETRACT, CellState, Schema, cut
 from persistence.datoms import bootstrap as boot
+from persistence.datoms.rectangles import OPEN_T
 from persistence.errors import PersistenceError
 from persistence.store import Session, Snapshot, TxRow, open_store
 from persistence.values import (
@@ -52,10 +53,30 @@ class Finding:
 def reindex(connection: Connection, progress: Progress | None = None) -> int:
     """Drops the fact index and builds it again from the log, in one commit."""
     with connection.store.session() as session:
-        head = session.head()
-        schema = connection.catalog.refresh(session, head).schema
+        last = session.head().t
+        schema = schema_of_log(session, last)
         session.clear_index()
-        return replay(session, session, head.t, schema, progress)
+        return replay(session, session, last, schema, progress)
+
+
+def schema_of_log(source: Snapshot, last: int) -> Schema:
+    """The schema that the log alone declares; the index may be damaged."""
+    cells: dict[tuple[int, int], CellState] = {}
+    for _, _, e, a, k, payload, vf, vt, op in source.log(0, last):
+        if a in boot.SCHEMA_IDS:
+            cell = cells.setdefault((e, a), CellState({}))
+            if op == ASSERT:
+                cell.assert_many((k, payload), (vf, vt))
+            else:
+                cell.retract((k, payload), (vf, vt))
+    live = [
+        (e, a, k, payload, start, end, 0)
+        for (e, a), cell in cells.items()
+        for (k, payload), pieces in cell.after.items()
+        for start, end in pieces
+    ]
+    numbers = {Keyword(name): n for n, name, _ in source.attributes()}
+    return schema_of(live, numbers, source)
 
 
 def replay(
@@ -117,46 +138,42 @@ def check(connection: Connection, progress: Progress | None = None) -> list[Find
     """Everything that disagrees in the store; nothing in a sound one."""
     found = [Finding("engine", "no damage", text) for text in connection.store.damage()]
     with connection.store.snapshot() as snapshot:
-        head = snapshot.head()
-        schema = connection.catalog.refresh(snapshot, head).schema
-        found += _check_log(snapshot, head.t, progress)
-        found += _check_index(snapshot, head.t, schema)
+        last = snapshot.head().t
+        found += _check_log(snapshot, last, progress)
+        found += _check_index(snapshot, last, schema_of_log(snapshot, last))
     return found
 
 
 def _check_log(snapshot: Snapshot, last: int, progress: Progress | None) -> Iterator[Finding]:
     """Recomputes ids, roots and leaves from the stored datoms, and checks the chain."""
-    idents = {n: ident for ident, n in boot.BUILT_IN_IDS.items()}
-    numbers = {name: n for n, name, _ in snapshot.attributes()}
-    names = {n: name for name, n in numbers.items()}
+    names = {n: name for n, name, _ in snapshot.attributes()}
     parent, leaf, time, expected_t = NO_PARENT, NO_LEAF, 0, 1
-    log = groupby(snapshot.log(0, last), key=lambda row: row[0])
-    pending: tuple[int, list[Any]] | None = None
+    log = groupby(snapshot.log(0, OPEN_T), key=lambda row: row[0])
+    group = next(log, None)
     for tx in _transactions(snapshot, last):
-        where = f"transaction t = {tx.t}"
         if tx.t != expected_t:
-            yield Finding(where, f"t = {expected_t}", f"t = {tx.t}")
+            yield Finding(f"transaction t = {tx.t}", f"t = {expected_t}", f"t = {tx.t}")
         expected_t = tx.t + 1
+        while group is not None and group[0] < tx.t:
+            yield _orphan(group[0])
+            group = next(log, None)
         rows: list[Any] = []
-        while pending is None or pending[0] <= tx.t:
-            if pending is not None:
-                if pending[0] < tx.t:
-                    yield Finding(f"log t = {pending[0]}", "a transaction", "none")
-                else:
-                    rows = pending[1]
-            following = next(log, None)
-            if following is None:
-                pending = (last + 2, [])
-                break
-            pending = (following[0], list(following[1]))
-            if pending[0] > tx.t:
-                break
-        yield from _check_tx(snapshot, tx, rows, parent, leaf, time, names, idents)
+        if group is not None and group[0] == tx.t:
+            rows = list(group[1])
+            group = next(log, None)
+        yield from _check_tx(snapshot, tx, rows, parent, leaf, time, names)
         parent, leaf, time = tx.id, tx.leaf, tx.time
         if progress is not None and tx.t % _STEP == 0:
             progress(tx.t, last)
+    while group is not None:
+        yield _orphan(group[0])
+        group = next(log, None)
     if progress is not None:
         progress(last, last)
+
+
+def _orphan(t: int) -> Finding:
+    return Finding(f"log t = {t}", "a transaction", "none")
 
 
 def _transactions(snapshot: Snapshot, last: int) -> Iterator[TxRow]:
@@ -177,7 +194,6 @@ def _check_tx(
     leaf: bytes,
     time: int,
     names: dict[int, str],
-    idents: dict[Any, Any],
 ) -> Iterator[Finding]:
     where = f"transaction t = {tx.t}"
     try:
