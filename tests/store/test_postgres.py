@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -24,8 +23,7 @@ from persistence.errors import (
 from persistence.store import open_store
 from persistence.store.postgres import PostgresStore
 from tests.store.batches import batch, fact, live
-from tests.store.relay import Relay
-from tests.store.test_sqlite import forked
+from tests.store.processes import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,12 +50,6 @@ def postgres(uri: str) -> Iterator[PostgresStore]:
 def admin(uri: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     with psycopg.connect(uri, autocommit=True) as connection:
         yield connection
-
-
-KILL_OTHERS = """
-    SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
-"""
 
 
 def with_parameter(uri: str, parameter: str) -> str:
@@ -250,114 +242,6 @@ def test_a_thread_waits_only_so_long_for_a_connection(uri: str) -> None:
         thread.start()
         thread.join()
     assert "all 1 connections" in str(errors[0])
-
-
-# ------------------------------------------------------------------------------ a lost connection
-
-
-def test_idle_connections_that_died_are_replaced_in_silence(
-    postgres: PostgresStore, admin: psycopg.Connection
-) -> None:
-    with postgres.session() as session:
-        session.append(batch(1))
-    assert postgres.snapshot().head().t == 1
-    admin.execute(KILL_OTHERS)
-    assert postgres.snapshot().head().t == 1
-    admin.execute(KILL_OTHERS)
-    with postgres.session() as session:
-        session.append(batch(2))
-    assert postgres.snapshot().head().t == 2
-
-
-def test_a_snapshot_that_loses_its_connection_says_so(
-    postgres: PostgresStore, admin: psycopg.Connection
-) -> None:
-    with pytest.raises(ConnectionLost) as caught, postgres.snapshot() as snapshot:
-        snapshot.head()
-        admin.execute(KILL_OTHERS)
-        snapshot.head()
-    assert caught.value.retry
-    assert postgres.snapshot().head().t == 0
-
-
-def test_a_connection_lost_before_the_commit_has_written_nothing(
-    postgres: PostgresStore, admin: psycopg.Connection
-) -> None:
-    with pytest.raises(ConnectionLost) as caught, postgres.session() as session:
-        session.append(batch(1))
-        admin.execute(KILL_OTHERS)
-        session.append(batch(2))
-    assert caught.value.data["outcome"] == "not committed"
-    with postgres.session() as session:
-        assert session.head().t == 0
-
-
-def test_a_connection_killed_when_the_commit_is_sent_has_written_nothing(
-    postgres: PostgresStore, admin: psycopg.Connection
-) -> None:
-    with pytest.raises(ConnectionLost) as caught, postgres.session() as session:
-        session.append(batch(1, [fact(1, 1, "x")]))
-        admin.execute(KILL_OTHERS)
-    assert caught.value.data["outcome"] == "not committed"
-    assert postgres.snapshot().head().t == 0
-    with postgres.session() as session:
-        session.append(batch(1))
-
-
-@pytest.fixture
-def relay(uri: str) -> Iterator[Relay]:
-    query = parse_qs(urlsplit(uri).query)
-    host = query.get("host", [""])[0]
-    if not host.startswith("/"):
-        pytest.skip("the server of PERSISTENCE_TEST_POSTGRES listens on no local socket")
-    with tempfile.TemporaryDirectory() as directory:
-        port = int(query.get("port", ["5432"])[0])
-        relay = Relay(Path(directory), f"{host}/.s.PGSQL.{port}", port)
-        yield relay
-        relay.close()
-
-
-def through(relay: Relay, uri: str) -> PostgresStore:
-    host = parse_qs(urlsplit(uri).query)["host"][0]
-    return connected(uri.replace(host, str(relay.directory)), connect_timeout=2)
-
-
-def test_a_commit_whose_answer_is_lost_is_found_in_the_log(uri: str, relay: Relay) -> None:
-    with through(relay, uri) as store:
-        with store.session() as session:
-            session.append(batch(1, [fact(1, 1, "x")]))
-            relay.lose_answer_to = b"COMMIT"
-        assert relay.lose_answer_to is None, "the answer was lost"
-        assert store.snapshot().head().t == 1
-        with store.session() as session:
-            session.append(batch(2))
-        assert store.snapshot().head().t == 2
-
-
-def test_a_lost_commit_that_another_writer_overtook_is_not_taken_for_its_own(
-    uri: str, relay: Relay
-) -> None:
-    """The t is there, but the id is another's."""
-    with through(relay, uri) as store, connected(uri) as other:
-        with pytest.raises(ConnectionLost) as caught, store.session() as session:
-            session.append(batch(1, salt=1))
-            with psycopg.connect(uri, autocommit=True) as admin:
-                admin.execute(KILL_OTHERS)
-            with other.session() as overtaking:
-                overtaking.append(batch(1, salt=2))
-        assert caught.value.data["outcome"] == "not committed"
-
-
-def test_an_outcome_nobody_can_find_out_is_unknown(uri: str, relay: Relay) -> None:
-    with through(relay, uri) as store:
-        with pytest.raises(ConnectionLost) as caught, store.session() as session:
-            session.append(batch(1))
-            relay.lose_answer_to = b"COMMIT"
-            relay.refuse = True
-        assert caught.value.data["outcome"] == "unknown"
-        assert "before you try again" in str(caught.value.hint)
-        relay.refuse = False
-        assert store.snapshot().head().t == 1
 
 
 # ---------------------------------------------------------------------------------------- fork

@@ -95,6 +95,15 @@ class Dialect(Protocol):
         evaluated too early."""
         ...
 
+    def matching(self, alias: str, words: str) -> tuple[str, str]:
+        """A FROM item with the columns a, k and payload of the texts that hold all *words*, a
+        parameter made by `search`, and the condition for it."""
+        ...
+
+    def search(self, words: Sequence[str]) -> str:
+        """The parameter that looks for all of *words*."""
+        ...
+
     def guard(self, head: str) -> tuple[str, str]:
         """A FROM item, which must come first, and a condition. Together they let the statement
         fail when the last transaction is not *head*, whatever else it finds."""

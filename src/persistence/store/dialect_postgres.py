@@ -73,6 +73,12 @@ class PostgresDialect:
     def trap(self, expression: str) -> str:
         return f"(1 / (length(({expression})::text) * 0))"
 
+    def matching(self, alias: str, words: str) -> tuple[str, str]:
+        return f"fts AS {alias}", f"{alias}.words @@ {words}::tsquery"
+
+    def search(self, words: Sequence[str]) -> str:
+        return " & ".join(f"'{word}'" for word in words)
+
     def guard(self, head: str) -> tuple[str, str]:
         # A condition on no table is a one-time filter, judged before the first row is read.
         stale = "1 / (max(t) - max(t)) = 0"

@@ -63,6 +63,13 @@ class SqliteDialect:
     def trap(self, expression: str) -> str:
         return f"abs(-9223372036854775807 - 1 + 0 * ({expression}))"
 
+    def matching(self, alias: str, words: str) -> tuple[str, str]:
+        from_ = f"fts AS {alias}w CROSS JOIN text AS {alias}"
+        return from_, f"{alias}w.words MATCH {words} AND {alias}.id = {alias}w.rowid"
+
+    def search(self, words: Sequence[str]) -> str:
+        return " ".join(f'"{word}"' for word in words) or '""'
+
     def guard(self, head: str) -> tuple[str, str]:
         # The outermost loop of a pinned join: its one row is read, and judged, before any other.
         stale = self.trap("head.t")

@@ -18,6 +18,7 @@ Synchronous: TypeAlias = Literal["FULL", "NORMAL", "OFF"]
 APPLICATION_ID: Final = 0x50_45_52_53  # "PERS", in the header of the file
 _VERSION: Final = "user_version"  # of the header: the number of the last migration
 _KIB: Final = 1024
+_WAL: Final = 64 * 2**20  # bytes of the log file that stay for the next commits
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -77,6 +78,7 @@ def connect(path: Path, options: SqliteOptions, *, writable: bool) -> apsw.Conne
             f"PRAGMA synchronous = {options.synchronous};"
             f"PRAGMA cache_size = -{options.cache_bytes // _KIB};"
             f"PRAGMA mmap_size = {options.mmap_bytes};"
+            f"PRAGMA journal_size_limit = {_WAL};"  # a large import gives its WAL back
             "PRAGMA temp_store = MEMORY;"  # sorts and recursive queries never touch the disk
             "PRAGMA trusted_schema = OFF;"  # a crafted file cannot call functions
         )
