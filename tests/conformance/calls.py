@@ -9,7 +9,7 @@ from persistence import query
 from persistence.errors import PersistenceError
 from persistence.ids import TX0
 from persistence.query.parse import parse
-from persistence.values import Keyword, List, Map, Set, Symbol, identity, write
+from persistence.values import Keyword, List, Symbol, identity, write
 from tests.conformance.cases import Case, is_db
 from tests.conformance.compare import bag, our_rows, plain, renaming, side
 from tests.conformance.stores import REGISTRY, Loaded, Shelf, translated
@@ -196,5 +196,3 @@ CALLS: dict[str, Callable[[Case, Shelf], Problem]] = {
     "pull-many": _pull_many,
     "q": _q,
 }
-
-__all__ = ["CALLS", "Map", "Set", "check"]

@@ -17,10 +17,6 @@ CASES = SHARED / "conformance" / "datascript.edn"
 DIFFERENCES = Path(__file__).with_name("differences.md")
 
 
-def key(name: str) -> Keyword:
-    return Keyword(name)
-
-
 @attrs.frozen(repr=False)
 class Case:
     """One line of the file; `form` holds what its README describes."""

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from persistence.query.pulled import Pulled
-from persistence.values import Keyword, List, Map, Set, identity
+from persistence.values import Keyword, Map, Set, identity
 from tests.conformance.stores import Loaded
 
 Row = tuple[Any, ...]
@@ -105,7 +105,3 @@ def our_rows(loaded: Loaded, datoms: Iterable[Any], *, added: bool) -> list[Row]
         row = (loaded.recorded(datom.e), datom.a, v, datom.tx)
         rows.append((*row, datom.added) if added else row)
     return rows
-
-
-def as_list(value: Any) -> bool:
-    return isinstance(value, List)

@@ -6,7 +6,7 @@ See `differences.md` for the few that differ on purpose.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -47,19 +47,19 @@ def _agrees(case: Case, shelf: Shelf) -> None:
         assert problem is not None, f"line {case.line} is listed as different, but it agrees"
 
 
-every_case: Callable[..., pytest.MarkDecorator] = lambda: pytest.mark.parametrize(  # noqa: E731
+every_case = pytest.mark.parametrize(
     "case",
     cases() or [pytest.param(None, marks=pytest.mark.skip(reason=f"{CASES} is not there"))],
     ids=repr,
 )
 
 
-@every_case()
+@every_case
 def test_sqlite_agrees(case: Case, sqlite: Shelf) -> None:
     _agrees(case, sqlite)
 
 
-@every_case()
+@every_case
 def test_postgres_agrees(case: Case, postgres: Shelf) -> None:
     _agrees(case, postgres)
 

@@ -10,7 +10,7 @@ Values are the same when `identity` says so. It is the law that the engine is he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from persistence.query.aggregates import AGGREGATES
@@ -206,6 +206,3 @@ def fixpoint(rules: Sequence[Any], facts: Facts) -> dict[str, list[tuple[Any, ..
             known[head[0].name] = unique([*known[head[0].name], *rows])
         if sum(map(len, known.values())) == size:
             return known
-
-
-Evaluator = Callable[..., list[tuple[Any, ...]]]

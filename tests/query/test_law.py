@@ -237,7 +237,7 @@ asking = st.lists(st.tuples(views, days, questions()), min_size=1, max_size=4)
 NOON = instant(START + DAYS * DAY / 2)
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(histories, asking)
 def test_sqlite_answers_as_the_naive_evaluator(history: Any, asked: Any) -> None:
     with Substrate.open(":memory:", clock=FrozenClock(NOON)) as s:

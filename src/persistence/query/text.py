@@ -137,7 +137,7 @@ def keyword(first: Any, second: Any = None) -> Keyword:
     """The keyword of a name, or of a namespace and a name.
 
     >>> keyword("a"), keyword("user", "name")
-    (Keyword(':a'), Keyword(':user/name'))
+    (Keyword('a'), Keyword('user/name'))
     """
     if second is not None:
         return Keyword(f"{string(first)}/{string(second)}")
@@ -162,7 +162,7 @@ def kind(value: Any) -> Keyword | None:
     """The type of a value, as a keyword like those of :db/valueType; of nil, nil.
 
     >>> kind("a"), kind(1)
-    (Keyword(':db.type/string'), Keyword(':db.type/long'))
+    (Keyword('db.type/string'), Keyword('db.type/long'))
     """
     if value is None:
         return None
