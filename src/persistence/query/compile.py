@@ -10,8 +10,8 @@ A clause that SQL cannot say raises `NotSql`; the caller decides what becomes of
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import attrs
 
@@ -31,6 +31,17 @@ from persistence.query.ast import (
     Var,
     variables,
 )
+from persistence.query.body import (
+    Body,
+    Key,
+    NotSql,
+    Relation,
+    columns_text,
+    fixed,
+    ranged,
+    relation_columns,
+    shown_of,
+)
 from persistence.query.cells import (
     FALSE,
     INT,
@@ -45,12 +56,8 @@ from persistence.query.cells import (
 )
 from persistence.query.params import Known, OfRelation, OfScalar, Parameters
 from persistence.query.scope import Scope
-from persistence.store.dialect import Column, Dialect
-from persistence.values import INTERNED, Keyword, to_columns
-
-
-class NotSql(Exception):
-    """A clause that this statement cannot hold; the text says why."""
+from persistence.store.dialect import Dialect
+from persistence.values import Keyword, to_columns
 
 
 class Facts(Protocol):
@@ -62,84 +69,6 @@ class Facts(Protocol):
     def attribute(self, ident: Keyword) -> tuple[Attribute, int | None, int]:
         """Declaration, storage number (None: no fact ever), and flags."""
         ...
-
-
-@attrs.frozen(slots=True)
-class Relation:
-    """Rows from outside: an input, or what an earlier statement answered."""
-
-    place: int
-    name: str
-    variables: tuple[Var, ...]
-    kinds: tuple[int | None, ...]
-    size: int
-
-    def columns(self, dialect: Dialect) -> list[Column]:
-        return relation_columns(dialect, self.kinds)
-
-
-@attrs.frozen(slots=True)
-class Key:
-    """What determines a row of one FROM item: any of `options`, and the variables it shows."""
-
-    options: tuple[frozenset[Var], ...]
-    shows: frozenset[Var]
-
-
-@attrs.define
-class Body:
-    """One SELECT without its column list, while clauses are added to it."""
-
-    env: dict[Var, Cell]
-    from_: list[str] = attrs.field(factory=list)
-    where: list[str] = attrs.field(factory=list)
-    keys: list[Key] = attrs.field(factory=list)
-    left: list[Clause] = attrs.field(factory=list)
-    ranged: frozenset[Var] = frozenset()  # variables that a comparison bounds
-    distinct_unknown: bool = False  # some FROM item may repeat a row
-
-    def text(self, columns: Sequence[str], dialect: Dialect) -> str:
-        """The SELECT of *columns*."""
-        sql = f"SELECT {', '.join(columns) or '1'}"
-        if self.from_:
-            sql += f" FROM {joined(self.from_, dialect)}"
-        return sql + (f" WHERE {' AND '.join(self.where)}" if self.where else "")
-
-    def exists(self, dialect: Dialect) -> str:
-        """The condition that some row is there."""
-        if self.from_:
-            return f"EXISTS ({self.text((), dialect)})"
-        return f"({' AND '.join(self.where) or '1 = 1'})"
-
-    def distinct(self, shown: Iterable[Var]) -> bool:
-        """Whether no two rows agree on *shown*, by the keys of the schema alone."""
-        if self.distinct_unknown:
-            return False
-        known = {*shown, *fixed(self.env)}
-        rest = list(self.keys)
-        while rest:
-            found = [key for key in rest if any(option <= known for option in key.options)]
-            if not found:
-                return False
-            for key in found:
-                known |= key.shows
-            rest = [key for key in rest if key not in found]
-        return True
-
-
-def joined(items: Sequence[str], dialect: Dialect) -> str:
-    """FROM items side by side, in their order where the engine keeps it."""
-    return " CROSS JOIN ".join(items)
-
-
-def relation_columns(dialect: Dialect, kinds: Sequence[int | None]) -> list[Column]:
-    """The columns of a relation whose values have these kinds."""
-    columns = []
-    for index, kind in enumerate(kinds):
-        if kind is None:
-            columns.append(Column(f"c{index}k", "k"))
-        columns += [Column(f"c{index}{part}", part, kind) for part in dialect.parts(kind)]
-    return columns
 
 
 @attrs.define
@@ -433,37 +362,3 @@ class Compiler:
             body.where.append(FALSE)
             return "0"
         return self.payload(cell, INT)[0]
-
-
-def ranged(clauses: Clauses) -> frozenset[Var]:
-    """The variables that some clause compares with something else by order."""
-    return frozenset(
-        arg
-        for each in clauses
-        if type(each) is Predicate and each.f in ("<", "<=", ">", ">=")
-        for arg in each.args
-        if type(arg) is Var
-    )
-
-
-def fixed(env: Mapping[Var, Cell]) -> dict[Var, Cell]:
-    """What is bound to the same value in every row."""
-    return {var: cell for var, cell in env.items() if cell.fixed}
-
-
-def shown_of(env: Mapping[Var, Cell], shown: Iterable[Var]) -> dict[Var, Cell]:
-    """What is bound of *shown*, with the entities that they name (see `patterns.entity`)."""
-    names = {var.name for var in shown}
-    return {var: cell for var, cell in env.items() if var.name.partition("@")[0] in names}
-
-
-def columns_text(columns: Sequence[Column]) -> str:
-    return ", ".join(column.name for column in columns) or "c"
-
-
-def base_kind(kind: int) -> int:
-    """The kind without the mark of interning."""
-    return kind & (INTERNED - 1)
-
-
-NOTHING: Final = static(INT, "0")

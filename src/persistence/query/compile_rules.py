@@ -13,14 +13,9 @@ from typing import Final
 import attrs
 
 from persistence.query.ast import Blank, Branch, Call, Clause, Const, Term, Var
+from persistence.query.body import Body, NotSql, columns_text, relation_columns
 from persistence.query.cells import Cell, merged, selected, widened
-from persistence.query.compile import (
-    Body,
-    Compiler,
-    NotSql,
-    columns_text,
-    relation_columns,
-)
+from persistence.query.compile import Compiler
 from persistence.query.uses import walk
 
 _ROUNDS: Final = 8  # kinds only ever widen, so this many rounds of inference always suffice

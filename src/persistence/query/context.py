@@ -22,6 +22,7 @@ from persistence.query.params import (
     OfOverlay,
     OfRelation,
     OfScalar,
+    OfSearch,
     OfView,
     Parameters,
 )
@@ -30,6 +31,7 @@ from persistence.query.scope import AS_OF, NOW, OVERLAY, Scope, View, overlay_co
 from persistence.query.select import Statement
 from persistence.store.dialect import Dialect
 from persistence.store.protocol import Snapshot
+from persistence.store.words import words
 from persistence.values import Keyword, to_columns
 
 Row = tuple[Any, ...]
@@ -370,12 +372,24 @@ def _getter(meaning: Meaning) -> Getter:
         if isinstance(named, Const):
             return lambda context: context.entity(source, named.value, strict=True)
         return lambda context: context.entity(source, context.named[named], strict=True)
+    if type(meaning) is OfSearch:
+        return _search(meaning)
     if type(meaning) is OfRelation:
         place, index = meaning.place, meaning.index
         return lambda context: context.tables[place][index]
     if type(meaning) is OfOverlay:
         return lambda context: context.overlay(meaning.source, meaning.part)[meaning.index]
     raise TypeError(meaning)
+
+
+def _search(meaning: OfSearch) -> Getter:
+    text = meaning.text
+
+    def search(context: Context) -> str:
+        given = text.value if isinstance(text, Const) else context.named[text]
+        return context.dialect.search(words(given))
+
+    return search
 
 
 def _limit(meaning: OfLimit) -> Getter:

@@ -12,6 +12,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from persistence.query.ast import (
+    BindEach,
+    BindNone,
+    BindTuple,
     BindVar,
     Blank,
     Const,
@@ -21,6 +24,7 @@ from persistence.query.ast import (
     Source,
     Var,
 )
+from persistence.query.body import Body, Key, NotSql
 from persistence.query.cells import (
     BOOL,
     FALSE,
@@ -29,13 +33,16 @@ from persistence.query.cells import (
     INT,
     STRING,
     Cell,
+    column_cell,
     narrowed,
     same,
     selected,
     static,
     widened,
 )
-from persistence.query.compile import Body, Compiler, Key, NotSql
+from persistence.query.clauses import refuse
+from persistence.query.compile import Compiler
+from persistence.query.params import OfSearch
 from persistence.query.patterns import add_pattern, places, value_kind
 from persistence.values import INTERNED, NUMERIC, Keyword
 
@@ -204,9 +211,15 @@ def _number_test(template: str) -> Callable[..., str]:
 
 def _text_test(template: str) -> Callable[..., str]:
     def test(compiler: Compiler, *cells: Cell) -> str:
-        if len(cells) != 2 or any(cell.kind != STRING for cell in cells):
-            raise NotSql("a test of texts needs declared strings in SQL")
-        return template.format(cells[0].payload[0], cells[1].payload[0])
+        if len(cells) != 2 or any(cell.kind not in (STRING, None) for cell in cells):
+            raise NotSql("a test of other things than strings runs in Python")
+        one, other = (narrowed(compiler.dialect, cell, STRING)[0] for cell in cells)
+        holds = template.format(one, other)
+        unknown = [cell.k for cell in cells if cell.kind is None]
+        if not unknown:
+            return holds
+        strings = " AND ".join(f"{k} = {STRING}" for k in unknown)
+        return f"CASE WHEN {strings} THEN {holds} ELSE {compiler.trap(unknown[0])} = 0 END"
 
     return test
 
@@ -263,6 +276,9 @@ def function(compiler: Compiler, body: Body, clause: Function) -> None:
     if clause.f == "get-else":
         _get_else(compiler, body, clause)
         return
+    if clause.f == "fulltext":
+        _fulltext(compiler, body, clause)
+        return
     if type(clause.binding) is not BindVar:
         raise NotSql(f"{clause!r} takes an answer apart")
     var = clause.binding.var
@@ -304,8 +320,8 @@ def _arithmetic(compiler: Compiler, body: Body, clause: Function) -> Cell:
     total = terms[0]
     for term in terms[1:]:
         total = f"({total} {_ARITHMETIC[clause.f]} {term})"
-        if compiler.dialect.name == "sqlite":  # which goes on in floats when an int overflows
-            trap = compiler.trap("0")
+        trap = compiler.trap("0")  # Postgres fails by itself, SQLite goes on in floats
+        if compiler.dialect.name == "sqlite":
             total = f"CASE typeof({total}) WHEN 'integer' THEN {total} ELSE {trap} END"
     return static(INT, f"({total})")
 
@@ -314,12 +330,14 @@ def _text(compiler: Compiler, body: Body, clause: Function) -> Cell:
     assert type(clause.f) is str
     kind, template = _TEXT[clause.f]
     cell = _cell(compiler, body, clause.args[0])
-    if cell.kind != STRING:
+    if cell.kind not in (STRING, None):
         raise NotSql(f"{clause.f} of other things than strings runs in Python")
-    (payload,) = cell.payload
+    (payload,) = narrowed(compiler.dialect, cell, STRING)
     find = "instr" if compiler.dialect.name == "sqlite" else "strpos"
     escape = "char(1)" if compiler.dialect.name == "sqlite" else "chr(1)"
     plain = f"{find}({payload}, {escape}) = 0"  # escaped characters would count twice
+    if cell.kind is None:
+        plain = f"{cell.k} = {STRING} AND {plain}"
     trap = compiler.trap("0" if compiler.dialect.name == "sqlite" else payload)
     return static(kind, f"CASE WHEN {plain} THEN {template.format(payload)} ELSE {trap} END")
 
@@ -394,3 +412,53 @@ def _get_else(compiler: Compiler, body: Body, clause: Function) -> None:
     compiler.bind(body, var, cell)
     needed = frozenset(arg for arg in clause.args if type(arg) is Var)
     body.keys.append(Key((needed,), frozenset((var,))))
+
+
+def search_parts(clause: Function) -> tuple[str, Const, Any, list[Any]]:
+    """The source, attribute and text of `[(fulltext $ :attribute "words") [[?e ?v ?tx]]]`, and
+    the terms of its three places.
+
+    Raises:
+        QueryError: it is not written like that.
+    """
+    args, binding = clause.args, clause.binding
+    inner = binding.part if type(binding) is BindEach else None
+    parts = inner.parts if type(inner) is BindTuple else ()
+    if (
+        len(args) != 3
+        or type(args[0]) is not Source
+        or type(args[1]) is not Const
+        or not 1 <= len(parts) <= 3
+        or not all(type(part) in (BindVar, BindNone) for part in parts)
+    ):
+        refuse(
+            "a full-text search of another form",
+            repr(clause),
+            '[(fulltext $ :attribute "words") [[?e ?value ?tx]]]',
+        )
+    terms: list[Any] = [part.var if type(part) is BindVar else Blank() for part in parts]
+    return args[0].name, args[1], args[2], terms + [Blank()] * (3 - len(terms))
+
+
+def _fulltext(compiler: Compiler, body: Body, clause: Function) -> None:
+    """Facts whose text holds all the words that are looked for, in any order."""
+    source, attribute, text, (e, v, tx) = search_parts(clause)
+    facts = compiler.facts.get(source)
+    if facts is None or facts.scope.view.overlay:
+        raise NotSql("what is not stored is searched in Python")
+    cell = _cell(compiler, body, text)
+    if not cell.fixed or cell.kind != STRING or (cell.scalar is None and type(text) is Var):
+        raise NotSql("texts to look for that differ by row are looked for in Python")
+    named = cell.scalar if cell.scalar is not None else text
+    words = compiler.parameters.add(OfSearch(named), "text")
+    declared, number, _ = facts.attribute(attribute.value)
+    if number is None or not declared.fulltext:
+        raise NotSql("an attribute without :db/fulltext is searched in Python")
+    alias = compiler.alias("x")
+    from_, condition = compiler.dialect.matching(alias, words)
+    body.from_.append(from_)
+    body.where += [f"{alias}.a = {number}", condition]
+    value = v if type(v) is Var else Var(f"?text~{alias}")
+    compiler.bind(body, value, column_cell(compiler.dialect, alias, None))
+    body.keys.append(Key((frozenset((value,)),), frozenset((value,))))
+    add_pattern(compiler, body, Pattern(source, (e, attribute, value, tx)))

@@ -14,7 +14,8 @@ import attrs
 
 from persistence.datoms.bootstrap import TX_INSTANT
 from persistence.query.ast import Call, Clause, Const, Or, Pattern, Var
-from persistence.query.compile import Body, Compiler, NotSql, Relation, fixed, shown_of
+from persistence.query.body import Body, NotSql, Relation, fixed, shown_of
+from persistence.query.compile import Compiler
 from persistence.query.patterns import add_pattern, entity, places
 
 FILTER: Final = 0.5  # a fact of a known entity and value is there or not

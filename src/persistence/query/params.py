@@ -76,6 +76,13 @@ class OfOverlay:
 
 
 @attrs.frozen(slots=True)
+class OfSearch:
+    """The words to look for in full text: of a constant, or of an input."""
+
+    text: Const | int
+
+
+@attrs.frozen(slots=True)
 class OfLimit:
     """How many rows are fetched: the query's limit where the engine applies it, or the budget."""
 
@@ -83,7 +90,7 @@ class OfLimit:
     offset: bool = False
 
 
-Meaning = Known | OfScalar | OfView | OfEntity | OfRelation | OfOverlay | OfLimit
+Meaning = Known | OfScalar | OfView | OfEntity | OfRelation | OfOverlay | OfSearch | OfLimit
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ Parsing is remembered by text, so that asking the same question again costs one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -340,14 +340,23 @@ def _check_variables(query: Query) -> None:
 
 def _check_sources(query: Query) -> None:
     given = {each.name for each in query.inputs if type(each) is BindSource}
-    used = dict.fromkeys(sources_of(query.where))
+    used = dict.fromkeys(sources_of(query.where, calls=False))
     used.update((each.source, None) for each in query.find if type(each) is FindPull)
+    check_given(used, given, query.inputs)
+    if uses_rules(query.where) and not any(type(each) is BindRules for each in query.inputs):
+        raise QueryError("rules are used but % is not given in :in", hint=":in $ %")
+
+
+def check_given(used: Iterable[str], given: Iterable[str], inputs: tuple[Input, ...]) -> None:
+    """Raise for a source that is used but not among the inputs.
+
+    Raises:
+        QueryError: names the source.
+    """
     unknown = [name for name in used if name not in given]
     if unknown:
         raise QueryError(
             f"the source {unknown[0]} is used but not given in :in",
-            hint=f":in {' '.join(map(repr, query.inputs))} {unknown[0]}",
+            hint=f":in {' '.join(map(repr, inputs))} {unknown[0]}",
             source=unknown[0],
         )
-    if uses_rules(query.where) and not any(type(each) is BindRules for each in query.inputs):
-        raise QueryError("rules are used but % is not given in :in", hint=":in $ %")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from persistence.query.ast import Clauses, Const, Function, Pattern, Predicate, Source, Var
-from persistence.query.compile import Relation, relation_columns
+from persistence.query.body import Relation, relation_columns
 from persistence.query.context import Context
 from persistence.query.inputs import Table
 from persistence.query.uses import walk

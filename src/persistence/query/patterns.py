@@ -10,6 +10,7 @@ from persistence.datoms.bootstrap import TX_INSTANT, VALUE_TYPES
 from persistence.datoms.schema import Attribute
 from persistence.ids import TX0
 from persistence.query.ast import Blank, Const, Pattern, Term, Var
+from persistence.query.body import NOTHING, Body, Key, NotSql
 from persistence.query.cells import (
     BOOL,
     FALSE,
@@ -20,7 +21,7 @@ from persistence.query.cells import (
     same,
     static,
 )
-from persistence.query.compile import NOTHING, Body, Compiler, Key, NotSql
+from persistence.query.compile import Compiler
 from persistence.query.params import OfEntity, OfView
 from persistence.query.scope import Equal, Rows
 from persistence.values import Keyword, Kind

@@ -15,6 +15,7 @@ import attrs
 from persistence.errors import QueryError
 from persistence.query.analyze import Modes, check
 from persistence.query.ast import (
+    BindSource,
     BindTuple,
     BindVar,
     Blank,
@@ -36,8 +37,9 @@ from persistence.query.ast import (
 )
 from persistence.query.clauses import refuse, substituted
 from persistence.query.functions import FunctionRegistry
+from persistence.query.parse import check_given
 from persistence.query.rules import Program
-from persistence.query.uses import walk
+from persistence.query.uses import sources_of, walk
 from persistence.values import Keyword, Symbol
 
 # Functions that read a database: rewritten to patterns, or known to the compiler.
@@ -75,6 +77,8 @@ def prepared(query: Query, program: Program) -> Prepared:
     for name in program.group:
         for branch in program.rules[name]:
             every += walk(branch.body)
+    given = {each.name for each in query.inputs if type(each) is BindSource}
+    check_given(sources_of(clauses, calls=False), given, query.inputs)
     attributes = {
         each.terms[1]
         for each in every

@@ -15,8 +15,9 @@ from persistence.errors import BudgetExceeded, ConnectionLost, QueryError, Store
 from persistence.query import functions_sql
 from persistence.query.aggregates import Aggregate, aggregate
 from persistence.query.ast import Clauses, Query, Var, variables
+from persistence.query.body import NotSql, Relation
 from persistence.query.cells import Cell
-from persistence.query.compile import Compiler, NotSql, Relation
+from persistence.query.compile import Compiler
 from persistence.query.compile_rules import add_call
 from persistence.query.context import (
     Arguments,

@@ -13,8 +13,9 @@ import attrs
 
 from persistence.query.aggregates import Aggregate
 from persistence.query.ast import SCALAR, TUPLE, FindAggregate, FindVar, Query, Var
+from persistence.query.body import Body
 from persistence.query.cells import INT, Cell, selected
-from persistence.query.compile import Body, Compiler
+from persistence.query.compile import Compiler
 from persistence.query.params import Meaning, OfLimit, OfView
 from persistence.values import Kind
 
@@ -168,6 +169,7 @@ def _grouped(
             counting = known.sql == ("count",)
             if not counting and (cell.kind is None or cell.kind not in known.kinds):
                 return None
+            compiler.traps |= "sum" in known.sql  # which may pass 64 bits
             picked.append((known, cell))
         elif type(found) is FindVar:
             picked.append(cell)

@@ -34,11 +34,13 @@ from persistence.query.ast import (
 from persistence.query.clauses import fresh
 from persistence.query.context import Context, store_of
 from persistence.query.functions import truthy
+from persistence.query.functions_sql import search_parts
 from persistence.query.inputs import Table, key_of, taken
 from persistence.query.match import joined, matched, projected, rows_of, without
 from persistence.query.passed import passed
 from persistence.query.plan import READING, called, missing_of, or_else, rewritten
 from persistence.query.uses import sources_of
+from persistence.store.words import words
 from persistence.values import LIMITS
 
 if TYPE_CHECKING:
@@ -273,11 +275,19 @@ class Solver:
     # ------------------------------------------------------------------ nested
 
     def _nested(self, table: Table, each: Clause) -> Table:
-        """A clause that holds others, or one that stands for others."""
+        """A clause that holds others or stands for others, or a pattern that nothing leads to."""
+        if type(each) is Pattern:
+            store = self._stores[each.source]
+            names = {name for name, other in self._stores.items() if other == store}
+            found = self._answered(store, names, _UNIT, (each,))
+            if found is not None:
+                return joined(table, found[0])
         if type(each) is Predicate and each.f in READING:
             return self._nested(table, missing_of(each))
         if type(each) is Function and each.f == "get-else":
             return self._nested(table, rewritten((or_else(each),))[0])
+        if type(each) is Function and each.f == "fulltext":
+            return self._searched(table, each)
         if type(each) is Not:
             return self._without(table, each)
         if type(each) is Or:
@@ -285,6 +295,23 @@ class Solver:
         if type(each) is Call:
             return joined(table, self._rules.answers(table, each))
         raise QueryError(f"{each!r} cannot be evaluated", clause=repr(each))
+
+    def _searched(self, table: Table, each: Function) -> Table:
+        """Full text by reading every text of the attribute."""
+        source, attribute, text, (e, v, tx) = search_parts(each)
+        value = v if type(v) is Var else fresh(Var("?text"))
+        pattern = Pattern(source, (e, attribute, value, tx))
+        needed = {*table.variables, *variables(pattern)}
+        found = self.solve(table, (pattern,), needed)
+        get, held = self._argument(text, found), self._argument(value, found)
+        rows = []
+        for row in found.rows:
+            wanted, given = get(row), held(row)
+            if type(wanted) is str and type(given) is str:
+                sought = set(words(wanted))
+                if sought and sought <= set(words(given)):
+                    rows.append(row)
+        return Table(found.variables, rows)
 
     def _without(self, table: Table, each: Not) -> Table:
         shown = [var for var in dict.fromkeys(variables(each)) if var in table.variables]

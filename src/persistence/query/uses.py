@@ -18,13 +18,13 @@ def walk(clauses: Iterable[Clause]) -> Iterator[Clause]:
                 yield from walk(branch)
 
 
-def sources_of(clauses: Iterable[Clause]) -> Iterator[str]:
+def sources_of(clauses: Iterable[Clause], *, calls: bool = True) -> Iterator[str]:
     """The names of the sources that are read, with repeats.
 
-    A rule reads through the source it is called with, whether or not its body does.
+    A rule may read through the source it is called with; without *calls* it is not counted.
     """
     for clause in walk(clauses):
-        if type(clause) is Pattern or type(clause) is Call:
+        if type(clause) is Pattern or (calls and type(clause) is Call):
             yield clause.source
         elif type(clause) is Predicate or type(clause) is Function:
             yield from (arg.name for arg in clause.args if type(arg) is Source)
