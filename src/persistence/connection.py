@@ -89,11 +89,11 @@ class WriterBase:
     def next_e(self) -> int:
         return self.head.next_e
 
-    def live(self, pairs: Iterable[tuple[int, int]]) -> list[Live]:
-        return self.session.live(0, pairs)
+    def live(self, pairs: Iterable[tuple[int, int]], after: int) -> list[Live]:
+        return self.session.live(0, pairs, None, after)
 
-    def live_entities(self, entities: Iterable[int]) -> list[Live]:
-        return self.session.live_entities(0, entities)
+    def live_entities(self, entities: Iterable[int], after: int) -> list[Live]:
+        return self.session.live_entities(0, entities, None, after)
 
     def live_values(self, keys: Iterable[tuple[int, int, Payload]]) -> list[Live]:
         return self.session.live_values(0, keys)

@@ -206,6 +206,27 @@ def test_rows_hold_over_their_own_interval(s: Substrate, load: Any) -> None:
     assert Keyword("item/since") not in s.fact.db().schema
 
 
+@pytest.mark.parametrize("batch", [1, 100])
+def test_rows_with_separate_intervals_speak_of_one_entity(
+    s: Substrate, load: Any, batch: int
+) -> None:
+    spans = (("2024-03-01", "2024-03-02"), ("2024-02-01", "2024-02-02"), ("2024-04-01", None))
+    boss = {"id": 7, "name": "Eve"}
+    rows = [
+        {"id": 1, "n": n, "boss": boss, "since": a, "until": b} for n, (a, b) in enumerate(spans)
+    ]
+    refs = {"boss": "user/id", "deputy": "user/id"}
+    rows[0]["deputy"] = 7
+    load(rows, id="user/id", valid_from="since", valid_to="until", refs=refs, batch=batch)
+    ids = s.fact.db().history().q("[:find ?id (count-distinct ?e) :where [?e :user/id ?id]]")
+    assert sorted(ids) == [(1, 1), (7, 1)]
+    eve = "[:find ?n . :where [_ :user/boss ?b] [?b :user/id 7] [?b :user/name ?n]]"
+    assert [s.fact.db().valid_at(day).q(eve) for day in ("2024-02-01", "2024-02-03")] == [
+        "Eve",
+        None,
+    ]
+
+
 def test_components_hold_as_long_as_their_row(s: Substrate, load: Any) -> None:
     rows = [{"id": 1, "home": {"city": "Bonn"}, "since": "2024-03-01", "until": "2024-04-01"}]
     load(rows, id="user/id", valid_from="since", valid_to="until")

@@ -6,9 +6,16 @@ on one machine in another way.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from persistence.store import open_store
+from persistence.store.postgres import PostgresStore
+
+_BACKEND_KEY = re.compile(rb"(K\x00\x00\x00.)....", re.DOTALL)
 
 
 class Relay:
@@ -18,12 +25,14 @@ class Relay:
         lose_answer_to: bytes of the client after which the server's next answer is lost, and
             both connections with it. The server has carried out what was asked.
         refuse: accept no new connection.
+        pose_as_pooler: tell clients a process id of the relay's own, as poolers do.
     """
 
     def __init__(self, directory: Path, target: str, port: int) -> None:
         self.directory = directory
         self.lose_answer_to: bytes | None = None
         self.refuse = False
+        self.pose_as_pooler = False
         self._target = target
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(directory / f".s.PGSQL.{port}"))
@@ -62,8 +71,21 @@ class Relay:
         while data := _received(server):
             if lost.is_set():
                 break
+            if self.pose_as_pooler:
+                data = _BACKEND_KEY.sub(rb"\1\000\000\000\007", data, count=1)
             client.sendall(data)
         _end(client)
+
+
+def connected(uri: str, **options: object) -> PostgresStore:
+    store = open_store(uri, **options)
+    assert isinstance(store, PostgresStore)
+    return store
+
+
+def through(relay: Relay, uri: str) -> PostgresStore:
+    host = parse_qs(urlsplit(uri).query)["host"][0]
+    return connected(uri.replace(host, str(relay.directory)), connect_timeout=2)
 
 
 def _received(connection: socket.socket) -> bytes:

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
-
 import psycopg
 import pytest
 
 from persistence.errors import ConnectionLost
 from persistence.store.postgres import PostgresStore
 from tests.store.batches import batch, fact
-from tests.store.relay import Relay
-from tests.store.test_postgres import connected
-
-
-@pytest.fixture
-def uri(fresh_postgres_uri: str) -> str:
-    return fresh_postgres_uri
-
-
-@pytest.fixture
-def postgres(uri: str) -> Iterator[PostgresStore]:
-    store = connected(uri)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def admin(uri: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with psycopg.connect(uri, autocommit=True) as connection:
-        yield connection
-
+from tests.store.relay import Relay, connected, through
 
 KILL_OTHERS = """
     SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
@@ -88,24 +63,6 @@ def test_a_connection_killed_when_the_commit_is_sent_has_written_nothing(
     assert postgres.snapshot().head().t == 0
     with postgres.session() as session:
         session.append(batch(1))
-
-
-@pytest.fixture
-def relay(uri: str) -> Iterator[Relay]:
-    query = parse_qs(urlsplit(uri).query)
-    host = query.get("host", [""])[0]
-    if not host.startswith("/"):
-        pytest.skip("the server of PERSISTENCE_TEST_POSTGRES listens on no local socket")
-    with tempfile.TemporaryDirectory() as directory:
-        port = int(query.get("port", ["5432"])[0])
-        relay = Relay(Path(directory), f"{host}/.s.PGSQL.{port}", port)
-        yield relay
-        relay.close()
-
-
-def through(relay: Relay, uri: str) -> PostgresStore:
-    host = parse_qs(urlsplit(uri).query)["host"][0]
-    return connected(uri.replace(host, str(relay.directory)), connect_timeout=2)
 
 
 def test_a_commit_whose_answer_is_lost_is_found_in_the_log(uri: str, relay: Relay) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,32 +23,9 @@ from persistence.store import open_store
 from persistence.store.postgres import PostgresStore
 from tests.store.batches import batch, fact, live
 from tests.store.processes import forked
+from tests.store.relay import Relay, connected, through
 
 ROOT = Path(__file__).parents[2]
-
-
-def connected(uri: str, **options: object) -> PostgresStore:
-    store = open_store(uri, **options)
-    assert isinstance(store, PostgresStore)
-    return store
-
-
-@pytest.fixture
-def uri(fresh_postgres_uri: str) -> str:
-    return fresh_postgres_uri
-
-
-@pytest.fixture
-def postgres(uri: str) -> Iterator[PostgresStore]:
-    store = connected(uri)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def admin(uri: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with psycopg.connect(uri, autocommit=True) as connection:
-        yield connection
 
 
 def with_parameter(uri: str, parameter: str) -> str:
@@ -167,39 +143,47 @@ def test_processes_that_open_a_new_store_at_once_make_one(uri: str) -> None:
 # ------------------------------------------------------------------------ nothing in the session
 
 
-def test_a_connection_keeps_nothing_between_transactions(postgres: PostgresStore) -> None:
-    """As pgbouncer in transaction mode needs it: any connection will do for any transaction."""
-    with postgres.session() as session:
-        session.append(batch(1, [fact(1, 1, "x")]))
-        session.rows("SELECT $1::bigint", (1,))
-    for _ in range(10):
-        with postgres.snapshot() as snapshot:
-            snapshot.live(0, [(1, 1)])
-    state = """
+def use(store: PostgresStore, times: int) -> None:
+    for t in range(1, times + 1):
+        with store.session() as session:
+            session.append(batch(t, [fact(t, 1, "x", t)]))
+        with store.snapshot() as snapshot:
+            snapshot.live(0, [(t, 1)])
+
+
+def states(store: PostgresStore) -> list[tuple[object, ...]]:
+    """What the connections keep: of the writer, and of a reader."""
+    sql = """
         SELECT current_setting('search_path'), current_setting('statement_timeout'),
-            current_setting('transaction_isolation'), count(*)
-        FROM pg_prepared_statements
+            current_setting('lock_timeout'), current_setting('transaction_isolation'), count(*)
+        FROM pg_prepared_statements WHERE statement LIKE '%fact%'
     """
-    writer = postgres._connections._writer
+    writer = store._connections._writer
     assert writer is not None
-    with postgres._connections._pool.connection() as reader:
-        for connection in (writer, reader):
-            path, timeout, isolation, prepared = connection.execute(state).fetchall()[0]
-            assert "persistence" not in path
-            assert (timeout, isolation, prepared) == ("0", "read committed", 0)
+    with store._connections._pool.connection() as reader:
+        return [connection.execute(sql).fetchall()[0] for connection in (writer, reader)]
 
 
-def test_statements_are_prepared_when_asked(uri: str) -> None:
-    with connected(uri, prepare_threshold=0) as store:
-        for t in range(1, 4):
-            with store.session() as session:
-                session.append(batch(t, [fact(t, 1, "x", t)]))
-        writer = store._connections._writer
-        assert writer is not None
-        assert writer.execute("SELECT count(*) > 0 FROM pg_prepared_statements").fetchone() == (
-            True,
-        )
-        assert store.snapshot().head().t == 3
+def test_a_connection_keeps_nothing_between_transactions(uri: str) -> None:
+    """As pgbouncer in transaction mode needs it: any connection will do for any transaction."""
+    with connected(uri, prepare_threshold=None) as store:
+        use(store, 10)
+        kept = ('"$user", public', "0", "0", "read committed", 0)
+        assert states(store) == [kept, kept]
+
+
+def test_statements_are_prepared_on_a_server_reached_without_a_pooler(uri: str) -> None:
+    with connected(uri) as store:
+        use(store, 10)
+        assert all(state[-1] for state in states(store))
+        assert store.snapshot().head().t == 10
+
+
+def test_behind_a_pooler_nothing_is_prepared(uri: str, relay: Relay) -> None:
+    relay.pose_as_pooler = True
+    with through(relay, uri) as store:
+        use(store, 10)
+        assert not any(state[-1] for state in states(store))
 
 
 def test_every_commit_is_serializable(postgres: PostgresStore) -> None:

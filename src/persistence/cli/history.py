@@ -53,13 +53,16 @@ def history(session: Session, e: str, attribute: str | None) -> None:
 
 def _draw(db: Db, known: int | None, said: list[Datom]) -> None:
     """One table for each attribute, all on one axis."""
-    axis = timeline.Axis.over(said)
     whole = db.valid_between(*_ALWAYS)
+    believed = sorted(whole.datoms("eavt", known), key=lambda one: one.valid_from)
+    names = {one.a for one in said}
+    believed = [one for one in believed if one.a in names]
+    axis = timeline.Axis.over([*said, *believed], output.console().width)
     for name, group in groupby(said, key=lambda one: one.a):
         click.echo(str(name))
-        believed = sorted(whole.datoms("eavt", known, name), key=lambda one: one.valid_from)
+        now = [one for one in believed if one.a is name]
         columns = ("t", "learned", "", "value", axis.head(), "holds")
-        output.table(columns, timeline.chart(list(group), believed, axis), numbers=[0])
+        output.table(columns, timeline.chart(list(group), now, axis), numbers=[0])
 
 
 @click.command(short_help="List the transactions.")

@@ -149,7 +149,7 @@ class Step:
             text = f"t {result.t}, {len(result.tx_data)} datoms, id {result.id.hex()[:16]}"
             return attrs.evolve(told, result={"t": result.t, "id": result.id.hex()}, text=text)
         if self.run is history:
-            axis = timeline.Axis.over(result)
+            axis = timeline.Axis.over(result, output.console().width)
             columns = ("t", "learned", "", "value", axis.head(), "holds")
             return attrs.evolve(told, columns=columns, rows=timeline.chart(result, (), axis))
         if self.columns:

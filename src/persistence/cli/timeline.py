@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import attrs
 from rich.text import Text
@@ -11,7 +11,10 @@ from persistence.cli.output import shown, when
 from persistence.datoms import FOREVER, Datom
 
 _WIDTH = 32
+_NARROWEST = 8
 _LONGEST = 28  # of a value beside its bar
+_SECONDS = 19  # characters of an instant down to the second
+_BESIDE = 46  # columns for the position, the time of learning, the sign and the gaps
 
 
 @attrs.frozen
@@ -23,8 +26,10 @@ class Axis:
     width: int = _WIDTH
 
     @classmethod
-    def over(cls, datoms: Iterable[Datom], width: int = _WIDTH) -> Axis:
-        """The axis on which all of *datoms* can be drawn."""
+    def over(cls, datoms: Sequence[Datom], screen: int = 1_000) -> Axis:
+        """The axis on which all of *datoms* can be drawn, in a table as wide as the *screen*."""
+        beside = _BESIDE + max((len(_value(d)) + len(_span(d)) for d in datoms), default=0)
+        width = max(_NARROWEST, min(_WIDTH, screen - beside))
         bounds = [b for one in datoms for b in (one.valid_from, one.valid_to) if b != FOREVER]
         return cls(min(bounds, default=0), max(bounds, default=0), width)
 
@@ -57,8 +62,9 @@ class Axis:
 
     def head(self) -> str:
         """The labels above the bars."""
-        first, last = when(self.start), when(self.end)
-        if self.start == self.end or self._last < len(first) + 2:
+        first, last = _day(self.start), _day(self.end)
+        crowded = self._last < len(first) + 2 or self._last + len(last) > self.width + 4
+        if self.start == self.end or crowded:
             return first
         room = max(self.width - 2, self._last + len(last))
         return (first.ljust(self._last) + last).ljust(room) + " ∞"
@@ -69,7 +75,7 @@ def chart(datoms: Sequence[Datom], believed: Sequence[Datom], axis: Axis) -> lis
     rows = []
     for one in datoms:
         style, mark, line = ("green", "+", "━") if one.added else ("red", "-", "╌")
-        head = (str(one.t), when(one.tx_time)[:19], Text(mark, style=style))
+        head = (str(one.t), _day(one.tx_time), Text(mark, style=style))
         rows.append(_row(one, axis, head, line, style))
     for one in believed:
         rows.append(_row(one, axis, ("", "believed now", ""), "━", "bold"))
@@ -77,7 +83,7 @@ def chart(datoms: Sequence[Datom], believed: Sequence[Datom], axis: Axis) -> lis
 
 
 def _row(one: Datom, axis: Axis, head: tuple[str | Text, ...], line: str, style: str) -> list[Text]:
-    bar = Text(axis.bar(one.valid_from, one.valid_to, line), style=style)
+    bar = Text(axis.bar(one.valid_from, one.valid_to, line), style=style, no_wrap=True)
     cells = [cell if isinstance(cell, Text) else Text(cell) for cell in head]
     return [*cells, Text(_value(one)), bar, Text(_span(one))]
 
@@ -88,4 +94,8 @@ def _value(one: Datom) -> str:
 
 
 def _span(one: Datom) -> str:
-    return f"{when(one.valid_from)} → {when(one.valid_to)}"
+    return f"{_day(one.valid_from)} → {_day(one.valid_to)}"
+
+
+def _day(instant: int) -> str:
+    return when(instant)[:_SECONDS]

@@ -106,9 +106,7 @@ class CellState:
 
 def _holding(values: Mapping[ValueKey, Iterable[Interval]], point: int) -> list[ValueKey]:
     return [
-        key
-        for key, pieces in values.items()
-        if any(start <= point < end for start, end in pieces)
+        key for key, pieces in values.items() if any(start <= point < end for start, end in pieces)
     ]
 
 
@@ -185,11 +183,24 @@ def cut(
         holes = removed.get((e, a, k, payload))
         if holes is None:
             continue
+        ix = indexed.get(a, 0)
+        if len(holes) == 1:  # nearly always
+            start, end = max(vf, holes[0][0]), min(vt, holes[0][1])
+            if start >= end:
+                continue
+            segment = 3 * branch + (0 if vt == FOREVER else 1)
+            cuts.remove.append((segment, a, e, vt, k, payload, t0))
+            if vf < start:
+                insert.append(fact_row(branch, a, e, k, payload, vf, start, t0, ix))
+            if end < vt:
+                insert.append(fact_row(branch, a, e, k, payload, end, vt, t0, ix))
+            if t0 != t and a not in forgetful:
+                insert.append(closed_row(branch, a, e, k, payload, start, end, t0, t, ix))
+            continue
         row = (vf, vt)
         gone = [piece for hole in holes if (piece := intersect(row, hole)) is not None]
         if not gone:
             continue
-        ix = indexed.get(a, 0)
         segment = 3 * branch + (0 if vt == FOREVER else 1)
         cuts.remove.append((segment, a, e, vt, k, payload, t0))
         for start, end in gaps(row, gone):

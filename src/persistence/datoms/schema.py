@@ -64,7 +64,6 @@ class Attribute:
         return bool(self.index or self.unique or self.ref or self.tuple_attrs)
 
 
-
 @attrs.frozen(eq=False, repr=False)
 class Schema(Mapping[Keyword, Attribute]):
     """All attributes known at a basis.

@@ -201,6 +201,7 @@ class Book:
         self.guesses = guesses or {}
         self.texts = texts  # keys are text, and not keywords
         self.facts = 0
+        self.beside: list[dict[Any, Any]] = []  # forms of entities that the row speaks of
         self.pending: dict[Keyword, Column] = {}
         self.relaxed: set[Keyword] = set()
         self.root: Any = None

@@ -23,7 +23,7 @@ from persistence.importing.convert import Unfit, guess
 from persistence.importing.plan import Plan
 from persistence.importing.report import LISTED, Imported, Refusal, Rejects, plain
 from persistence.importing.rows import Row, Rows, Unreadable, format_of, read_rows
-from persistence.importing.shape import Form, Shape, span_of
+from persistence.importing.shape import Form, Shape, named, span_of
 from persistence.values import Keyword, identity, read
 
 BATCH: Final = 10_000  # facts of one transaction: larger ones gain little and hold writers up
@@ -193,12 +193,17 @@ class _Run:
                 raise Unfit("it holds no value")
         except Unfit as error:
             self.book.facts = before
+            self.book.beside.clear()
             self._refuse(row, str(error), row.data)
             return
-        entry = _Entry(row, [form])
-        if known is not None:
+        entry = _Entry(row, [form, *self.book.beside])
+        self.book.beside.clear()
+        if known is not None and self.ident is not None:
             if known in self.taken and not self._joins(self.taken[known], form):
                 self._commit(row.number - 1)
+            if span and known not in self.taken:
+                ident = self.ident.attribute
+                entry.forms.insert(0, named(ident, form[ident], span))
             self.taken.setdefault(known, []).append(entry)
         self.waiting.append(entry)
         if self.book.facts >= self.batch:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from persistence.datoms import moment
+from persistence.datoms.interval import BEGINNING
 from persistence.errors import InputError, ValueRefused
 from persistence.importing.book import Book, Column
 from persistence.importing.convert import Unfit, stamp
@@ -19,6 +21,7 @@ Form = dict[Any, Any]
 
 VALID_FROM: Final = Keyword("db/validFrom")
 VALID_TO: Final = Keyword("db/validTo")
+_ALWAYS: Final = moment(BEGINNING)
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**63 - 1
 _ARRAYS: Final = (list, tuple, List, Set)
@@ -139,7 +142,7 @@ class Shape:
         if field.target is not None:
             column.becomes_ref(component=False)
             self.book.facts += 1
-            return {**span, field.target.attribute: field.target.scalar(value)}
+            return named(field.target.attribute, field.target.scalar(value), span)
         if column.ref:
             raise Unfit(f"{value!r} is no object, and objects are expected here; see --ref")
         if isinstance(value, (*_ARRAYS, Mapping)):
@@ -157,9 +160,24 @@ class Shape:
         if field.inner is None:
             field.inner = Shape(self.book, _inside(field))
         made = field.inner.form(value, span)
-        if field.target is not None and field.target.attribute not in made:
-            raise Unfit(f"the object has no {field.target.attribute}")
-        return made
+        if field.target is None:
+            return made
+        name = field.target.attribute
+        if name not in made:
+            raise Unfit(f"the object has no {name}")
+        if not span:
+            return made
+        self.book.beside.append(made)
+        return named(name, made[name], span)
+
+
+def named(ident: Keyword, value: Any, span: Form) -> Form:
+    """The form that says which entity has the identity *value*.
+
+    What a row says holds over its interval, but the name of a thing is its name at all times:
+    otherwise two rows with separate intervals would speak of two things.
+    """
+    return {ident: value, VALID_FROM: _ALWAYS} if span else {ident: value}
 
 
 def _inside(field: _Field) -> str:

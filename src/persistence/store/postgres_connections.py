@@ -20,6 +20,7 @@ from persistence.store.postgres_open import (
     Connection,
     PostgresOptions,
     connect,
+    ready,
     settings,
 )
 
@@ -48,6 +49,7 @@ class Connections:
             min_size=0,  # a process that only writes keeps no reader
             max_size=options.connections,
             timeout=options.busy_timeout,
+            configure=lambda connection: ready(connection, options),
             open=True,
         )
 
@@ -67,7 +69,7 @@ class Connections:
     def give_back(self, connection: Connection) -> None:
         """Ends the read transaction of *connection* and returns it to the pool."""
         try:
-            connection.execute("ROLLBACK")
+            connection.execute("COMMIT")  # psycopg forgets its prepared statements at ROLLBACK
         except psycopg.Error:
             pass  # the pool throws dead connections away
         self._pool.putconn(connection)

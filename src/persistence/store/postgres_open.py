@@ -17,6 +17,7 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _SECRETS: Final = frozenset({"password", "sslpassword", "passfile", "scram_client_key"})
 _PASSING: Final = ("starting up", "shutting down", "in recovery", "too many")
+_PREPARE_AFTER: Final = 5  # executions; what is asked only once is not worth preparing
 _FORMAT: Final = "format"  # the key in meta of the number of the last migration
 
 
@@ -29,7 +30,7 @@ class PostgresOptions:
     busy_timeout: float = 30.0  # seconds to wait for the write lock or a free connection
     connect_timeout: float = 10.0  # seconds; a host that does not answer is reported soon
     connections: int = 10  # at most, for reading; one more writes
-    prepare_threshold: int | None = None  # pgbouncer in transaction mode loses prepared statements
+    prepare_threshold: int | Literal["auto"] | None = "auto"  # None where a pooler would lose them
     read_only: bool = False  # nothing is created, migrated or written
     create: bool = True  # an absent schema becomes a new store
 
@@ -88,10 +89,24 @@ def settings(options: PostgresOptions) -> dict[str, Any]:
     """What a connection is opened with. Transactions are begun by hand, to save round trips."""
     return {
         "autocommit": True,
-        "prepare_threshold": options.prepare_threshold,
+        "prepare_threshold": None
+        if options.prepare_threshold == "auto"
+        else options.prepare_threshold,
         "cursor_factory": psycopg.RawCursor,
         "connect_timeout": max(1, round(options.connect_timeout)),
     }
+
+
+def ready(connection: Connection, options: PostgresOptions) -> None:
+    """Lets a new connection prepare its statements, unless a pooler stands between.
+
+    Prepared statements halve the time of a small commit. A pooler in transaction mode loses them,
+    and it shows: the process id that it gives to a client is not that of a server process.
+    """
+    if options.prepare_threshold == "auto":
+        ((pid,),) = connection.execute("SELECT pg_backend_pid()").fetchall()
+        if pid == connection.pgconn.backend_pid:
+            connection.prepare_threshold = _PREPARE_AFTER
 
 
 def connect(place: Address, options: PostgresOptions) -> Connection:
@@ -103,7 +118,9 @@ def connect(place: Address, options: PostgresOptions) -> Connection:
     """
     # libpq tells a refusal from a silence in the text of its message only.
     try:
-        return psycopg.connect(**{**place.parameters, **settings(options)})
+        connection = psycopg.connect(**{**place.parameters, **settings(options)})
+        ready(connection, options)
+        return connection
     except psycopg.OperationalError as error:
         text = str(error)
         if "FATAL" in text and not any(passing in text for passing in _PASSING):

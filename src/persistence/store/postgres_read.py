@@ -20,18 +20,19 @@ from persistence.store.postgres_connections import Connections
 from persistence.store.postgres_errors import translated
 from persistence.store.postgres_open import Connection
 from persistence.store.postgres_payload import joined, split
-from persistence.store.protocol import OPEN_T, FactRow, Head, Live, TxRow
+from persistence.store.protocol import BEFORE_ALL, OPEN_T, FactRow, Head, Live, TxRow
 from persistence.values import Payload
 
 HEAD: Final = "SELECT t, id, time, leaf, next_e FROM tx ORDER BY t DESC LIMIT 1"
 _BEFORE_ANY: Final = Head(0, b"", 0, b"", 1)
 _PAGE: Final = 5_000  # rows of a stream in memory at a time
 
-# What is live now; with $2 bound, what was known at that t. $3 and later are the keys.
-_NOW: Final = "f.seg IN ($1::bigint, $1::bigint + 1) AND $2::bigint IS NULL"
+# What is live now; with $2 bound, what was known at that t. What ends at $3 or before is left
+# out, as in sqlite_read. $4 and later are the keys.
+_NOW: Final = "f.seg IN ($1::bigint, $1::bigint + 1) AND $2::bigint IS NULL AND f.vt > $3::bigint"
 _THEN: Final = (
     "f.seg IN ($1::bigint, $1::bigint + 1, $1::bigint + 2)"
-    " AND f.t0 <= $2::bigint AND f.t1 > $2::bigint"
+    " AND f.t0 <= $2::bigint AND f.t1 > $2::bigint AND f.vt > $3::bigint"
 )
 _SELECT: Final = "SELECT f.e, f.a, f.k, f.n, f.s, f.vf, f.vt, f.t0 FROM"
 
@@ -43,15 +44,15 @@ def _driven(keys: str, match: str) -> str:
     )
 
 
-_PAIRS: Final = _driven("unnest($3::bigint[], $4::bigint[]) AS x (e, a)", "f.a = x.a AND f.e = x.e")
-_ONE_PAIR: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.e = $3::bigint AND f.a = $4::bigint"
-_ENTITIES: Final = _driven("unnest($3::bigint[]) AS x (e)", "f.e = x.e")
+_PAIRS: Final = _driven("unnest($4::bigint[], $5::bigint[]) AS x (e, a)", "f.a = x.a AND f.e = x.e")
+_ONE_PAIR: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.e = $4::bigint AND f.a = $5::bigint"
+_ENTITIES: Final = _driven("unnest($4::bigint[]) AS x (e)", "f.e = x.e")
 _VALUES: Final = _driven(
-    "unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) AS x (a, k, n, s)",
+    "unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::text[]) AS x (a, k, n, s)",
     "f.a = x.a AND f.k = x.k AND f.n = x.n AND f.s = x.s AND f.ix = 1",
 )
 # Here the planner may choose: it knows how many facts these very attributes have.
-_ATTRIBUTES: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.a = ANY ($3::bigint[])"
+_ATTRIBUTES: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.a = ANY ($4::bigint[])"
 # Segments are few and rows many, so it jumps from one segment to the next.
 SEGMENTS: Final = """
     WITH RECURSIVE segment (seg) AS (
@@ -120,39 +121,49 @@ class PostgresReads:
         return self.rows("SELECT id, ident, flags FROM attr ORDER BY id")
 
     def live(
-        self, branch: int, pairs: Iterable[tuple[int, int]], t: int | None = None
+        self,
+        branch: int,
+        pairs: Iterable[tuple[int, int]],
+        t: int | None = None,
+        after: int = BEFORE_ALL,
     ) -> list[Live]:
         keys = set(pairs)
         if len(keys) == 1:
-            return self._live(_ONE_PAIR, branch, t, keys, *keys.copy().pop())
-        return self._live(_PAIRS, branch, t, keys, [e for e, _ in keys], [a for _, a in keys])
+            return self._live(_ONE_PAIR, branch, t, after, keys, *keys.copy().pop())
+        return self._live(
+            _PAIRS, branch, t, after, keys, [e for e, _ in keys], [a for _, a in keys]
+        )
 
     def live_entities(
-        self, branch: int, entities: Iterable[int], t: int | None = None
+        self,
+        branch: int,
+        entities: Iterable[int],
+        t: int | None = None,
+        after: int = BEFORE_ALL,
     ) -> list[Live]:
         keys = sorted(set(entities))
-        return self._live(_ENTITIES, branch, t, keys, keys)
+        return self._live(_ENTITIES, branch, t, after, keys, keys)
 
     def live_values(
         self, branch: int, keys: Iterable[tuple[int, int, Payload]], t: int | None = None
     ) -> list[Live]:
         asked = [(a, k, *split(k, payload)) for a, k, payload in dict.fromkeys(keys)]
         columns = [list(column) for column in zip(*asked, strict=True)][:4]
-        return self._live(_VALUES, branch, t, asked, *columns)
+        return self._live(_VALUES, branch, t, BEFORE_ALL, asked, *columns)
 
     def live_attributes(
         self, branch: int, attributes: Iterable[int], t: int | None = None
     ) -> list[Live]:
         keys = sorted(set(attributes))
-        return self._live(_ATTRIBUTES, branch, t, keys, keys)
+        return self._live(_ATTRIBUTES, branch, t, BEFORE_ALL, keys, keys)
 
     def _live(
-        self, sql: str, branch: int, t: int | None, keys: Iterable[Any], *arrays: Any
+        self, sql: str, branch: int, t: int | None, after: int, keys: Iterable[Any], *arrays: Any
     ) -> list[Live]:
         if not keys:
             return []
         view = _NOW if t is None else _THEN
-        found = self.rows(_VIEWED[sql, view], (3 * branch, t, *arrays))
+        found = self.rows(_VIEWED[sql, view], (3 * branch, t, after, *arrays))
         return [(e, a, k, joined(k, n, s), vf, vt, t0) for e, a, k, n, s, vf, vt, t0 in found]
 
     def changes_of(self, attributes: Iterable[int], after: int) -> list[int]:

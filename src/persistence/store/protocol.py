@@ -19,6 +19,7 @@ import attrs
 from persistence.store.dialect import Dialect
 from persistence.values import Payload
 
+BEFORE_ALL: Final = -(2**63)  # earlier than any instant
 OPEN_T: Final = 2**47 - 1  # t1 of a rectangle that is still believed
 
 OPEN_SEGMENT: Final = 0  # live and open in valid time
@@ -108,15 +109,23 @@ class Snapshot(Protocol):
     # As of an earlier t, rows known then: t0 <= t < t1 over all three segments.
 
     def live(
-        self, branch: int, pairs: Iterable[tuple[int, int]], t: int | None = None
+        self,
+        branch: int,
+        pairs: Iterable[tuple[int, int]],
+        t: int | None = None,
+        after: int = BEFORE_ALL,
     ) -> list[Live]:
-        """The rectangles of these (e, a) pairs, in one statement."""
+        """The rectangles of these (e, a) pairs that end after *after*, in one statement."""
         ...
 
     def live_entities(
-        self, branch: int, entities: Iterable[int], t: int | None = None
+        self,
+        branch: int,
+        entities: Iterable[int],
+        t: int | None = None,
+        after: int = BEFORE_ALL,
     ) -> list[Live]:
-        """The rectangles of these entities, in one statement."""
+        """The rectangles of these entities that end after *after*, in one statement."""
         ...
 
     def live_values(

@@ -16,40 +16,42 @@ import apsw
 
 from persistence.store.dialect import Column
 from persistence.store.dialect_sqlite import SQLITE
-from persistence.store.protocol import OPEN_T, FactRow, Head, Live, TxRow
+from persistence.store.protocol import BEFORE_ALL, OPEN_T, FactRow, Head, Live, TxRow
 from persistence.store.sqlite_errors import translated
 from persistence.values import Payload
 
 _HEAD: Final = "SELECT t, id, time, leaf, next_e FROM tx ORDER BY t DESC LIMIT 1"
 _BEFORE_ANY: Final = Head(0, b"", 0, b"", 1)
 
-# What is live now; with ?2 bound, what was known at that t. ?3 and later are the keys.
-_NOW: Final = "f.seg IN (?1, ?1 + 1) AND ?2 IS NULL"
-_THEN: Final = "f.seg IN (?1, ?1 + 1, ?1 + 2) AND f.t0 <= ?2 AND f.t1 > ?2"
+# What is live now; with ?2 bound, what was known at that t. What ends at ?3 or before is left
+# out: a cell that was written a thousand times has a thousand facts, and one that still holds.
+# ?4 and later are the keys.
+_NOW: Final = "f.seg IN (?1, ?1 + 1) AND ?2 IS NULL AND f.vt > ?3"
+_THEN: Final = "f.seg IN (?1, ?1 + 1, ?1 + 2) AND f.t0 <= ?2 AND f.t1 > ?2 AND f.vt > ?3"
 _SELECT: Final = "SELECT f.e, f.a, f.k, f.v, f.vf, f.vt, f.t0 FROM"
 
-_ONE_PAIR: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.a = ?4 AND f.e = ?3"
+_ONE_PAIR: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.a = ?5 AND f.e = ?4"
 _PAIRS: Final = f"""
-    WITH g AS MATERIALIZED (SELECT value ->> 0 AS a, value -> 1 AS es FROM json_each(?3))
+    WITH g AS MATERIALIZED (SELECT value ->> 0 AS a, value -> 1 AS es FROM json_each(?4))
     {_SELECT} g CROSS JOIN json_each(g.es) AS j CROSS JOIN fact AS f
     ON {{view}} AND f.a = g.a AND f.e = j.value
 """
-_ONE_ENTITY: Final = f"{_SELECT} fact AS f INDEXED BY eavt WHERE {{view}} AND f.e = ?3"
+_ONE_ENTITY: Final = f"{_SELECT} fact AS f INDEXED BY eavt WHERE {{view}} AND f.e = ?4"
 _ENTITIES: Final = f"""
-    {_SELECT} json_each(?3) AS j CROSS JOIN fact AS f INDEXED BY eavt
+    {_SELECT} json_each(?4) AS j CROSS JOIN fact AS f INDEXED BY eavt
     ON {{view}} AND f.e = j.value
 """
 _ONE_VALUE: Final = (
-    f"{_SELECT} fact AS f WHERE {{view}} AND f.a = ?3 AND f.k = ?4 AND f.v = ?5 AND f.ix = 1"
+    f"{_SELECT} fact AS f WHERE {{view}} AND f.a = ?4 AND f.k = ?5 AND f.v = ?6 AND f.ix = 1"
 )
 _KEYS: Final = (Column("a", "k"), Column("k", "k"), Column("v", "v"))
 _VALUES: Final = f"""
-    WITH g (a, k, v) AS ({SQLITE.relation(_KEYS, ["?3"])})
+    WITH g (a, k, v) AS ({SQLITE.relation(_KEYS, ["?4"])})
     {_SELECT} g CROSS JOIN fact AS f
     ON {{view}} AND f.a = g.a AND f.k = g.k AND f.v = g.v AND f.ix = 1
 """
 _ATTRIBUTES: Final = f"""
-    {_SELECT} json_each(?3) AS j CROSS JOIN fact AS f ON {{view}} AND f.a = j.value
+    {_SELECT} json_each(?4) AS j CROSS JOIN fact AS f ON {{view}} AND f.a = j.value
 """
 # Segments are few and rows many, so it jumps from one segment to the next.
 SEGMENTS: Final = """
@@ -111,42 +113,52 @@ class SqliteReads:
         return self.rows("SELECT id, ident, flags FROM attr ORDER BY id")
 
     def live(
-        self, branch: int, pairs: Iterable[tuple[int, int]], t: int | None = None
+        self,
+        branch: int,
+        pairs: Iterable[tuple[int, int]],
+        t: int | None = None,
+        after: int = BEFORE_ALL,
     ) -> list[Live]:
         keys = pairs if isinstance(pairs, list) else list(pairs)
         if len(keys) == 1:
-            return self._live(_ONE_PAIR, branch, t, *keys[0])
+            return self._live(_ONE_PAIR, branch, t, after, *keys[0])
         groups: dict[int, set[int]] = {}
         for e, a in keys:
             groups.setdefault(a, set()).add(e)
         asked = [(a, sorted(entities)) for a, entities in groups.items()]
-        return self._live(_PAIRS, branch, t, _json(asked)) if asked else []
+        return self._live(_PAIRS, branch, t, after, _json(asked)) if asked else []
 
     def live_entities(
-        self, branch: int, entities: Iterable[int], t: int | None = None
+        self,
+        branch: int,
+        entities: Iterable[int],
+        t: int | None = None,
+        after: int = BEFORE_ALL,
     ) -> list[Live]:
         keys = sorted(set(entities))
         if len(keys) == 1:
-            return self._live(_ONE_ENTITY, branch, t, keys[0])
-        return self._live(_ENTITIES, branch, t, _json(keys)) if keys else []
+            return self._live(_ONE_ENTITY, branch, t, after, keys[0])
+        return self._live(_ENTITIES, branch, t, after, _json(keys)) if keys else []
 
     def live_values(
         self, branch: int, keys: Iterable[tuple[int, int, Payload]], t: int | None = None
     ) -> list[Live]:
         asked = list(dict.fromkeys(keys))
         if len(asked) == 1:
-            return self._live(_ONE_VALUE, branch, t, *asked[0])
-        return self._live(_VALUES, branch, t, *SQLITE.arrays(_KEYS, asked)) if asked else []
+            return self._live(_ONE_VALUE, branch, t, BEFORE_ALL, *asked[0])
+        if not asked:
+            return []
+        return self._live(_VALUES, branch, t, BEFORE_ALL, *SQLITE.arrays(_KEYS, asked))
 
     def live_attributes(
         self, branch: int, attributes: Iterable[int], t: int | None = None
     ) -> list[Live]:
         keys = sorted(set(attributes))
-        return self._live(_ATTRIBUTES, branch, t, _json(keys)) if keys else []
+        return self._live(_ATTRIBUTES, branch, t, BEFORE_ALL, _json(keys)) if keys else []
 
-    def _live(self, sql: str, branch: int, t: int | None, *keys: Any) -> list[Live]:
+    def _live(self, sql: str, branch: int, t: int | None, after: int, *keys: Any) -> list[Live]:
         view = _NOW if t is None else _THEN
-        return self.rows(_VIEWED[sql, view], (3 * branch, t, *keys))
+        return self.rows(_VIEWED[sql, view], (3 * branch, t, after, *keys))
 
     def changes_of(self, attributes: Iterable[int], after: int) -> list[int]:
         return [t for (t,) in self.rows(_CHANGES, (_json(sorted(attributes)), after))]

@@ -7,13 +7,14 @@ net changes: retracts and asserts of exactly the pieces that differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import attrs
 
 from persistence.datoms import (
     ASSERT,
+    RETRACT,
     Attribute,
     Cell,
     CellState,
@@ -47,6 +48,21 @@ class _Single(NamedTuple):
     span: Interval
 
 
+class _Stored(NamedTuple):
+    """A cell as it was read, which nothing has changed yet."""
+
+    rows: tuple[Live, ...]
+
+
+class _Replaced(NamedTuple):
+    """A cell of one value that ends with *span*, and gives way to another one over it; what
+    most updates are."""
+
+    row: Live
+    key: ValueKey
+    span: Interval
+
+
 @attrs.define
 class Cells:
     """The cells of one transaction."""
@@ -57,14 +73,16 @@ class Cells:
     typed: Typed
     span: Interval
     problems: list[PersistenceError]
+    since: int = 0  # only what holds after this instant is read, and can be changed
     live: list[Live] = attrs.field(factory=list)
-    state: dict[Cell, CellState | _Single] = attrs.field(factory=dict)
+    state: dict[Cell, CellState | _Single | _Stored | _Replaced] = attrs.field(factory=dict)
     asserted: dict[Cell, list[tuple[ValueKey, Interval]]] = attrs.field(factory=dict)
     _by_entity: dict[int, list[Cell]] | None = None  # built when an entity is retracted
     _doomed: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
 
     def apply(self, operations: Sequence[Operation]) -> None:
         """Runs *operations* over their cells."""
+        self.since = min(self.span[0], *_own_starts(operations), self.span[0])
         self.load(self._pairs(operations))
         doomed = self._doomed_entities(operations)
         if doomed:
@@ -81,15 +99,23 @@ class Cells:
         """Reads these cells, those that are not there yet, in one statement."""
         wanted = {pair for pair in pairs if pair not in self.state}
         if wanted:
-            self._keep(self.base.live(wanted))
+            self._keep(self.base.live(wanted, self.since))
 
     def _keep(self, rows: Iterable[Live]) -> None:
         new = [row for row in rows if (row[0], row[1]) not in self.state]
         self.live += new
-        for cell, state in states(new).items():
-            self._put(cell, state)
+        found: dict[Cell, _Stored] = {}
+        for row in new:
+            cell = row[0], row[1]
+            stored = found.get(cell)
+            if stored is None:
+                found[cell] = _Stored((row,))
+            else:
+                found[cell] = _Stored((*stored.rows, row))
+        for cell, stored in found.items():
+            self._put(cell, stored)
 
-    def _put(self, cell: Cell, state: CellState | _Single) -> None:
+    def _put(self, cell: Cell, state: CellState | _Single | _Stored | _Replaced) -> None:
         self.state[cell] = state
         if self._by_entity is not None:
             self._by_entity.setdefault(cell[0], []).append(cell)
@@ -155,7 +181,7 @@ class Cells:
         seen: set[int] = set()
         while level:
             seen |= level.keys()
-            rows = self.base.live_entities(level)
+            rows = self.base.live_entities(level, self.since)
             self._keep(rows)
             parts = {}
             for e, a, k, payload, _, _, _ in rows:
@@ -189,13 +215,14 @@ class Cells:
     def _put_again(self, cell: Cell, attribute: Attribute, key: ValueKey, span: Interval) -> None:
         """Asserts one value over *span* in a cell that holds something already."""
         e = cell[0]
-        state = self.state[cell]
-        if isinstance(state, _Single):
-            first = state
-            state = CellState({})
-            state.assert_many(first.key, first.span)
-            self.state[cell] = state
-            self.asserted[cell] = [(first.key, first.span)]
+        known = self.state[cell]
+        if type(known) is _Stored and len(known.rows) == 1 and not attribute.many:
+            _, _, k, payload, vf, vt, _ = known.rows[0]
+            if vf <= span[0] and vt == span[1]:
+                if key != (k, payload):
+                    self.state[cell] = _Replaced(known.rows[0], key, span)
+                return
+        state = self.cell(cell)
         if attribute.many:
             state.assert_many(key, span)
             return
@@ -217,16 +244,24 @@ class Cells:
         state.assert_one(key, span)
 
     def cell(self, cell: Cell) -> CellState:
-        """The state of *cell*, made full and kept."""
+        """The full state of *cell*, from here on kept as such."""
         state = self.state.get(cell)
         if isinstance(state, CellState):
             return state
-        full = CellState({})
+        if isinstance(state, _Stored):
+            full = states(state.rows)[cell]
+        elif isinstance(state, _Replaced):
+            full = states((state.row,))[cell]
+            full.assert_one(state.key, state.span)
+            self.asserted[cell] = [(state.key, state.span)]
+        else:
+            full = CellState({})
+            if state is not None:
+                full.assert_many(state.key, state.span)
+                self.asserted[cell] = [(state.key, state.span)]
         if state is None:
             self._put(cell, full)
         else:
-            full.assert_many(state.key, state.span)
-            self.asserted[cell] = [(state.key, state.span)]
             self.state[cell] = full
         return full
 
@@ -320,21 +355,23 @@ class Cells:
         append = found.append
         for (e, a), state in self.state.items():
             if type(state) is _Single:
-                (k, payload), (start, end) = state.key, state.span
+                (k, payload), (start, end) = state
                 append((e, a, k, payload, start, end, ASSERT))
-            else:
-                for (k, payload), (start, end), op in state.changes():  # type: ignore[union-attr]
+            elif type(state) is _Replaced:
+                (_, _, old_k, old_payload, _, _, _), (k, payload), (start, end) = state
+                append((e, a, old_k, old_payload, start, end, RETRACT))
+                append((e, a, k, payload, start, end, ASSERT))
+            elif type(state) is CellState:
+                for (k, payload), (start, end), op in state.changes():
                     append((e, a, k, payload, start, end, op))
         return found
 
     def value_at(self, cell: Cell, point: int) -> ValueKey | None:
         """The value of a cell of cardinality one at *point*, after the transaction."""
-        state = self.state.get(cell)
-        if state is None:
-            return None
-        if isinstance(state, _Single):
-            return state.key if state.span[0] <= point < state.span[1] else None
-        return next(iter(state.at(point)), None)
+        for key, (start, end) in self.timeline(cell):
+            if start <= point < end:
+                return key
+        return None
 
     def timeline(self, cell: Cell) -> list[tuple[ValueKey, Interval]]:
         """Every value of a cell with the intervals it holds after the transaction."""
@@ -343,4 +380,16 @@ class Cells:
             return []
         if isinstance(state, _Single):
             return [(state.key, state.span)]
-        return [(key, piece) for key, pieces in state.after.items() for piece in pieces]
+        if isinstance(state, _Stored):
+            return [((k, payload), (vf, vt)) for _, _, k, payload, vf, vt, _ in state.rows]
+        full = self.cell(cell)
+        return [(key, piece) for key, pieces in full.after.items() for piece in pieces]
+
+
+def _own_starts(operations: Iterable[Operation]) -> Iterator[int]:
+    """Where the intervals begin that operations set for themselves."""
+    for op in operations:
+        if type(op) is not Ensure:
+            span = op[-1]
+            if span is not None:
+                yield span[0]

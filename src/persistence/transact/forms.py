@@ -120,7 +120,6 @@ _SEQUENCES: Final = (list, tuple)
 _MANY: Final = (list, tuple, set, frozenset, Set)
 
 
-
 class _Role(IntEnum):
     """What the value under one key of a map form is."""
 

@@ -134,12 +134,12 @@ class SpeculativeBase:
     def value(self) -> Db:
         return self.db
 
-    def live(self, pairs: Iterable[tuple[int, int]]) -> list[Live]:
+    def live(self, pairs: Iterable[tuple[int, int]], after: int) -> list[Live]:
         wanted = set(pairs)
         rows = self.snapshot.live(0, wanted, self.stored)
         return self._overlaid(rows, lambda e, a, k, p: (e, a) in wanted)
 
-    def live_entities(self, entities: Iterable[int]) -> list[Live]:
+    def live_entities(self, entities: Iterable[int], after: int) -> list[Live]:
         wanted = set(entities)
         rows = self.snapshot.live_entities(0, wanted, self.stored)
         return self._overlaid(rows, lambda e, a, k, p: e in wanted)

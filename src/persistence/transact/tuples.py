@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from persistence.datoms import Attribute, Interval, Schema
-from persistence.datoms.interval import coalesce
+from persistence.datoms import FOREVER, Attribute, Interval, Schema
+from persistence.datoms.interval import intersect
 from persistence.errors import TransactionError
 from persistence.transact.cells import Cells
 from persistence.transact.forms import Add, Operation, Retract, Tempid
@@ -53,9 +53,14 @@ def _rebuild(cells: Cells, e: int, attribute: Attribute, number: int, parts: lis
             if typed is not None:
                 after.setdefault(typed[1], []).append((start, end))
     cell = cells.cell((e, number))
-    cell.after = {key: [] for key in cell.before} | {
-        key: coalesce(spans) for key, spans in after.items()
-    }
+    # What ended by then was not read, so before it the tuple stays as it is.
+    derived = (cells.since, FOREVER)
+    cell.retract_all(derived)
+    for key, spans in after.items():
+        for span in spans:
+            piece = intersect(span, derived)
+            if piece is not None:
+                cell.assert_many(key, piece)
 
 
 def _check_direct(cells: Cells, operations: Iterable[Operation]) -> None:
