@@ -133,7 +133,7 @@ def test_a_store_of_a_later_version(shop: Run) -> None:
     assert ran.code == 2 and "has format 9999" in ran.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; see test_process")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run as another user")
 def test_a_file_that_cannot_be_written(shop: Run) -> None:
     Path("shop.db").chmod(0o400)
     assert shop("transact", "[{:a 1}]").code == 2

@@ -235,6 +235,18 @@ def test_check_of_a_damaged_index_is_a_finding(shop: Run) -> None:
     assert shop("check").code == 0
 
 
+def test_a_store_in_postgres_is_used_by_its_uri(run: Run, fresh_postgres_uri: str) -> None:
+    store = ("--store", fresh_postgres_uri)
+    assert run(*store, "init").code == 0
+    forms = '[{:db/ident :item/sku :db/unique :db.unique/identity} {:item/sku "tea-1" :n 1}]'
+    assert run(*store, "transact", forms).code == 0
+    assert run(*store, "--json", "pull", "[:n]", TEA).json == {":n": 1}
+    assert run(*store, "history", TEA).code == 0
+    assert [tx["t"] for tx in run(*store, "--json", "log").json] == [1]
+    assert run(*store, "stats", "--json").json["rows"]["tx"] == 1
+    assert run(*store, "check").code == 0
+
+
 # ----------------------------------------------------------------------------- demo
 
 

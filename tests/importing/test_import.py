@@ -429,7 +429,13 @@ def import_rows(s: Substrate, rows: list[Any], batch: int, **options: Any) -> No
 days = st.integers(1, 9).map(lambda day: f"2024-01-0{day}")
 events = st.fixed_dictionaries(
     {"id": st.integers(1, 2), "since": days},
-    optional={"a": st.integers(1, 3), "b": st.integers(1, 3), "until": days, "c": st.just([1, 2])},
+    optional={
+        "a": st.integers(1, 3),
+        "b": st.integers(1, 3),
+        "until": days,
+        "c": st.just([1, 2]),
+        "boss": st.fixed_dictionaries({"id": st.just(3)}, optional={"a": st.integers(1, 3)}),
+    },
 ).filter(lambda row: "until" not in row or row["since"] < row["until"])
 
 
@@ -439,9 +445,14 @@ def test_batches_never_change_what_the_rows_say(rows: list[dict[str, Any]], batc
     answers = []
     for size in (1, batch):
         with Substrate.open(":memory:", clock=FrozenClock(START)) as s:
-            import_rows(s, rows, size, id="row/id", valid_from="since", valid_to="until")
+            options = {"valid_from": "since", "valid_to": "until", "refs": {"boss": "row/id"}}
+            import_rows(s, rows, size, id="row/id", **options)
             db = s.fact.db()
-            query = "[:find ?n ?a ?v :where [?e :row/id ?n] [?e ?a ?v]]"
+            query = """[:find ?n ?a ?v
+                        :where [?e :row/id ?n]
+                               (or-join [?e ?a ?v]
+                                 (and [?e ?a ?v] [(not= ?a :row/boss)])
+                                 (and [?e :row/boss ?b] [?b :row/id ?v] [(ground :boss) ?a]))]"""
             days = [f"2024-01-{day:02}" for day in range(1, 12)]
             answers.append([sorted(db.valid_at(day).q(query), key=repr) for day in days])
     assert answers[0] == answers[1]

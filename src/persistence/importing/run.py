@@ -92,7 +92,8 @@ class _Entry:
     """A row that waits for its commit."""
 
     row: Row
-    forms: list[Form]
+    forms: list[Form]  # of the row's own entity
+    beside: list[Form]  # of entities that the row speaks of
 
 
 class _Run:
@@ -196,7 +197,7 @@ class _Run:
             self.book.beside.clear()
             self._refuse(row, str(error), row.data)
             return
-        entry = _Entry(row, [form, *self.book.beside])
+        entry = _Entry(row, [form], self.book.beside.copy())
         self.book.beside.clear()
         if known is not None and self.ident is not None:
             if known in self.taken and not self._joins(self.taken[known], form):
@@ -272,7 +273,7 @@ class _Run:
 
     def _write(self, entries: list[_Entry], last: int) -> None:
         try:
-            forms = [form for entry in entries for form in entry.forms]
+            forms = [form for entry in entries for form in (*entry.forms, *entry.beside)]
             self._transact(forms, self.position.meta(last))
         except InputError as error:
             if len(entries) == 1:
