@@ -42,7 +42,7 @@ from persistence.query.clauses import (
 )
 from persistence.query.rules import Program, program
 from persistence.query.uses import sources_of, uses_rules
-from persistence.values import LIMITS, Keyword, List, Map, Symbol, read
+from persistence.values import LIMITS, Keyword, List, Map, Symbol, identity, read
 
 PARTS: Final = (
     "find",
@@ -75,10 +75,7 @@ def parse(query: Any) -> Query:
     if isinstance(query, str):
         return _from_text(query)
     form = form_of(dict(query) if isinstance(query, Mapping) else query)
-    try:
-        return _from_form(form)
-    except TypeError:  # a value that does not hash
-        return _query(form)
+    return _from_form(_Same(form))
 
 
 def parse_rules(given: Any) -> Program:
@@ -89,7 +86,23 @@ def parse_rules(given: Any) -> Program:
     """
     if isinstance(given, str):
         return _rules_of_text(given)
-    return _rules_of_form(form_of(given))
+    return _rules_of_form(_Same(form_of(given)))
+
+
+class _Same:
+    """Query data by value identity: to Python `[?e :a 1]` and `[?e :a true]` would be one."""
+
+    __slots__ = ("_identity", "form")
+
+    def __init__(self, form: Any) -> None:
+        self.form = form
+        self._identity = identity(form)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Same and other._identity == self._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -106,8 +119,8 @@ def _from_text(text: str) -> Query:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _from_form(form: Any) -> Query:
-    return _query(form)
+def _from_form(same: _Same) -> Query:
+    return _query(same.form)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -116,8 +129,8 @@ def _rules_of_text(text: str) -> Program:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _rules_of_form(form: Any) -> Program:
-    return program(rules(form))
+def _rules_of_form(same: _Same) -> Program:
+    return program(rules(same.form))
 
 
 def _parts(form: Any) -> dict[str, tuple[Any, ...]]:
