@@ -18,6 +18,7 @@ an interval of the store's own; every read picks a point on both.
 Every error is a `PersistenceError`; `persistence.errors` draws the tree.
 """
 
+from persistence.asynchronous import AsyncDb, AsyncSubstrate
 from persistence.clock import Clock, FrozenClock, SystemClock
 from persistence.datoms import Datom
 from persistence.db import Db, Entity, Report
@@ -56,6 +57,8 @@ from persistence.substrate import Substrate
 from persistence.values import Char, Keyword, List, Map, Set, Symbol, Tagged, read, write
 
 __all__ = [
+    "AsyncDb",
+    "AsyncSubstrate",
     "BudgetExceeded",
     "CasFailed",
     "Char",

@@ -389,7 +389,6 @@ class Cells:
 def _own_starts(operations: Iterable[Operation]) -> Iterator[int]:
     """Where the intervals begin that operations set for themselves."""
     for op in operations:
-        if type(op) is not Ensure:
-            span = op[-1]
-            if span is not None:
-                yield span[0]
+        span = None if isinstance(op, Ensure) else op.span
+        if span is not None:
+            yield span[0]

@@ -1,0 +1,181 @@
+"""The front door for asyncio: the same names, awaited.
+
+Every call that waits for the store runs in a thread, so the event loop goes on. What does not
+wait (moving a database value along valid time, its representation) is the same as ever. The
+store's own connections are per thread, so nothing is shared that should not be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from os import PathLike
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+
+from persistence.connection import Listener
+from persistence.datoms import Datom, InstantLike
+from persistence.db import Db, Report
+from persistence.maintenance import Finding
+from persistence.store import Size
+from persistence.substrate import Substrate
+from persistence.values import Keyword
+
+
+@attrs.frozen(repr=False)
+class AsyncDb:
+    """A database value whose questions are awaited; `value` is the plain one."""
+
+    value: Db
+
+    async def as_of(self, x: int | bytes | InstantLike) -> AsyncDb:
+        """See :meth:`Db.as_of`."""
+        return AsyncDb(await asyncio.to_thread(self.value.as_of, x))
+
+    async def at(self, i: InstantLike) -> AsyncDb:
+        """See :meth:`Db.at`."""
+        return AsyncDb(await asyncio.to_thread(self.value.at, i))
+
+    async def since(self, x: int | bytes | InstantLike) -> AsyncDb:
+        """See :meth:`Db.since`."""
+        return AsyncDb(await asyncio.to_thread(self.value.since, x))
+
+    def valid_at(self, i: InstantLike) -> AsyncDb:
+        """See :meth:`Db.valid_at`; nothing is read."""
+        return AsyncDb(self.value.valid_at(i))
+
+    def valid_between(self, i: InstantLike, j: InstantLike) -> AsyncDb:
+        """See :meth:`Db.valid_between`; nothing is read."""
+        return AsyncDb(self.value.valid_between(i, j))
+
+    def history(self) -> AsyncDb:
+        """See :meth:`Db.history`; nothing is read."""
+        return AsyncDb(self.value.history())
+
+    async def q(self, text: Any, *inputs: Any, **options: Any) -> Any:
+        """See :meth:`Db.q`; other database values among *inputs* may be of either kind."""
+        plain = [each.value if isinstance(each, AsyncDb) else each for each in inputs]
+        return await asyncio.to_thread(self.value.q, text, *plain, **options)
+
+    async def explain(self, text: Any, *inputs: Any) -> Any:
+        """See :meth:`Db.explain`."""
+        return await asyncio.to_thread(self.value.explain, text, *inputs)
+
+    async def pull(self, pattern: Any, e: Any) -> Any:
+        """See :meth:`Db.pull`."""
+        return await asyncio.to_thread(self.value.pull, pattern, e)
+
+    async def pull_many(self, pattern: Any, es: Iterable[Any]) -> list[Any]:
+        """See :meth:`Db.pull_many`."""
+        return await asyncio.to_thread(self.value.pull_many, pattern, es)
+
+    async def get(self, e: Any, attribute: Keyword | str, default: Any = None) -> Any:
+        """See :meth:`Db.get`."""
+        return await asyncio.to_thread(self.value.get, e, attribute, default)
+
+    async def entid(self, e: Any) -> int | None:
+        """See :meth:`Db.entid`."""
+        return await asyncio.to_thread(self.value.entid, e)
+
+    async def datoms(self, index: Keyword | str, *components: Any) -> list[Datom]:
+        """See :meth:`Db.datoms`; all of them at once."""
+        return await asyncio.to_thread(lambda: list(self.value.datoms(index, *components)))
+
+    async def log(self, start: Any = 0, end: Any = None) -> list[Datom]:
+        """See :meth:`Db.log`; all of them at once."""
+        return await asyncio.to_thread(lambda: list(self.value.log(start, end)))
+
+    async def with_(self, forms: Any, **options: Any) -> Report:
+        """See :meth:`Db.with_`."""
+        return await asyncio.to_thread(self.value.with_, forms, **options)
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self.value)[1:]}"
+
+
+class AsyncFacts:
+    """`s.fact`, awaited."""
+
+    def __init__(self, substrate: Substrate) -> None:
+        self._fact = substrate.fact
+
+    async def transact(self, forms: Any, **options: Any) -> Report:
+        """See :meth:`Facts.transact`. Concurrent calls share one commit."""
+        return await asyncio.to_thread(self._fact.transact, forms, **options)
+
+    async def db(self) -> AsyncDb:
+        """See :meth:`Facts.db`."""
+        return AsyncDb(await asyncio.to_thread(self._fact.db))
+
+    async def with_(self, forms: Any, **options: Any) -> Report:
+        """See :meth:`Facts.with_`."""
+        return await asyncio.to_thread(self._fact.with_, forms, **options)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """See :meth:`Facts.listen`; *listener* runs on this event loop."""
+        loop = asyncio.get_running_loop()
+
+        def relay(report: Report) -> None:
+            loop.call_soon_threadsafe(listener, report)
+
+        return self._fact.listen(relay)
+
+
+class AsyncSubstrate:
+    """A store, opened for asyncio; see :meth:`AsyncSubstrate.open`.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with await AsyncSubstrate.open(":memory:") as s:
+    ...         await s.fact.transact([{"user/name": "Ada"}])
+    ...         db = await s.fact.db()
+    ...         return await db.q("[:find ?n . :where [_ :user/name ?n]]")
+    >>> asyncio.run(main())
+    'Ada'
+    """
+
+    def __init__(self, substrate: Substrate) -> None:
+        self._substrate = substrate
+        self.fact = AsyncFacts(substrate)
+
+    @classmethod
+    async def open(cls, uri: str | PathLike[str], **options: Any) -> Self:
+        """See :meth:`Substrate.open`."""
+        return cls(await asyncio.to_thread(lambda: Substrate.open(uri, **options)))
+
+    @property
+    def uri(self) -> str:
+        """Where the store is, without secrets."""
+        return self._substrate.uri
+
+    async def check(self) -> list[Finding]:
+        """See :meth:`Substrate.check`."""
+        return await asyncio.to_thread(self._substrate.check)
+
+    async def reindex(self) -> int:
+        """See :meth:`Substrate.reindex`."""
+        return await asyncio.to_thread(self._substrate.reindex)
+
+    async def statistics(self) -> Size:
+        """See :meth:`Substrate.statistics`."""
+        return await asyncio.to_thread(self._substrate.statistics)
+
+    async def close(self) -> None:
+        """See :meth:`Substrate.close`."""
+        await asyncio.to_thread(self._substrate.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncSubstrate {self.uri}>"

@@ -1,0 +1,48 @@
+"""The awaited front door: the same answers, and the event loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from persistence import AsyncSubstrate
+from persistence.errors import TransactionError
+
+
+def test_the_same_names_awaited(store_uri: str) -> None:
+    async def main() -> None:
+        async with await AsyncSubstrate.open(store_uri) as s:
+            heard: list[int] = []
+            stop = s.fact.listen(lambda report: heard.append(report.t))
+            report = await s.fact.transact([{"db/id": "a", "n": 1}], valid_from="2026-01-01")
+            e = report.tempids["a"]
+            await s.fact.transact([{"db/id": e, "n": 2}], valid_from="2026-02-01")
+            db = await s.fact.db()
+            assert await db.get(e, "n") == 2
+            assert await db.valid_at("2026-01-15").get(e, "n") == 1
+            then = await db.as_of(1)
+            assert await then.q("[:find ?n . :where [_ :n ?n]]") == 1
+            both = "[:find ?a ?b :in $ $then :where [?e :n ?a] [$then ?e :n ?b]]"
+            assert await db.q(both, then) == [(2, 1)]
+            assert await db.pull(["n"], e) == await db.pull(["n"], e)
+            assert len(await db.log()) == 3
+            assert (await s.fact.with_([{"db/id": e, "n": 3}])).db_after.get(e, "n") == 3
+            with pytest.raises(TransactionError):
+                await s.fact.transact([{"n": None}])
+            assert await s.check() == []
+            stop()
+            assert heard == [1, 2]
+
+    asyncio.run(main())
+
+
+def test_many_transact_at_once(store_uri: str) -> None:
+    async def main() -> None:
+        async with await AsyncSubstrate.open(store_uri) as s:
+            await asyncio.gather(*(s.fact.transact([{"n": n}]) for n in range(40)))
+            db = await s.fact.db()
+            assert sorted(await db.q("[:find [?n ...] :where [_ :n ?n]]")) == list(range(40))
+            assert db.value.basis == 40
+
+    asyncio.run(main())
