@@ -106,20 +106,23 @@ class Scope:
             base.append(("ix", "1"))
         segments = self.segments(flags)
         coalesce = intervals and (len(segments) > 1 or self.view.overlay)
+        # Postgres takes no condition of a join into a UNION or below a window: it goes inside.
+        lateral = lookup and bool(joined) and not self.dialect.ordered
+        inside, outside = ([*base, *joined], ()) if lateral else (base, joined)
         if self.view.history:
-            arms = self._history(base, segments, op)
-            return self._derived(alias, arms, joined, coalesce=coalesce)
+            arms = self._history(inside, segments, op)
+            return self._derived(alias, arms, outside, coalesce=coalesce, lateral=lateral)
         if op is False:
             return self._derived(alias, [self._select("fact AS f", ["1 = 0"], "f.t0", "0")], ())
         if coalesce:
-            arms = self._arms(base, segments, instant=False, scan=False)
-            return self._derived(alias, arms, joined, coalesce=True)
+            arms = self._arms(inside, segments, instant=False, scan=False)
+            return self._derived(alias, arms, outside, coalesce=True, lateral=lateral)
         several = self.view.overlay or len(segments) > 1
         if several and lookup and self.dialect.ordered and (equal or joined):
             return self._side_by_side(alias, [*base, *joined], segments, single)
-        if self.view.overlay or (several and not (lookup and self.dialect.ordered)):
-            arms = self._arms(base, segments, scan=not lookup)
-            return self._derived(alias, arms, joined)
+        if self.view.overlay or (several and not lookup):
+            arms = self._arms(inside, segments, scan=not lookup)
+            return self._derived(alias, arms, outside, lateral=lateral)
         base += joined
         where = [_segment(alias, self.view.branch, segments)]
         where += [f"{alias}.{column} = {expression}" for column, expression in base]
@@ -220,13 +223,14 @@ class Scope:
         joined: Sequence[Equal],
         *,
         coalesce: bool = False,
+        lateral: bool = False,
     ) -> Rows:
         body = " UNION ALL ".join(arms)
         if coalesce:
             body = self._coalesced(body, self.view.history)
         columns = {name: f"{alias}.{name}" for name in (*_ALL, *self.dialect.payload)}
         where = tuple(f"{alias}.{column} = {expression}" for column, expression in joined)
-        return Rows(f"({body}) AS {alias}", where, columns)
+        return Rows(f"{'LATERAL ' * lateral}({body}) AS {alias}", where, columns)
 
     def _coalesced(self, body: str, history: bool) -> str:
         """Gaps and islands: pieces of one value that touch or overlap read as one."""
