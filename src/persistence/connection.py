@@ -438,7 +438,7 @@ def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:
             if state.flags.get(number, 0) | flag != state.flags.get(number, 0)
         ],
         blobs=list(prepared.interned.items()),
-        log=[(i, *change) for i, change in enumerate(prepared.changes)],
+        log=prepared.changes,
         remove=prepared.cuts.remove,
         insert=prepared.cuts.insert,
         texts=prepared.texts,

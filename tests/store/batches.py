@@ -58,10 +58,7 @@ def live(row: FactRow) -> tuple[Any, ...]:
 
 
 def logged(rows: Sequence[FactRow], op: int = 1) -> list[LogRow]:
-    return [
-        (i, e, a, k, payload, vf, vt, op)
-        for i, (_, a, e, k, payload, vf, vt, *_) in enumerate(rows)
-    ]
+    return [(e, a, k, payload, vf, vt, op) for _, a, e, k, payload, vf, vt, *_ in rows]
 
 
 def batch(t: int, insert: Sequence[FactRow] = (), *, salt: int = 0, **given: Any) -> Batch:

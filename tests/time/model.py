@@ -62,10 +62,18 @@ class Draft:
         self.told[e, a] = [told for told in self.told.get((e, a), []) if told[0] != v]
 
     def retract_attribute(self, e: int, a: str, points: Iterable[int]) -> None:
+        span = set(points)
+        lost = [
+            fact[2]
+            for fact, held in self.state.items()
+            if fact[:2] == (e, a) and a in self.model.components and held & span
+        ]
         for fact in self.state:
             if fact[:2] == (e, a):
-                self.state[fact] -= set(points)
+                self.state[fact] -= span
         self.told.pop((e, a), None)
+        for part in lost:
+            self.retract_entity(part, span)
 
     def retract_entity(self, e: int, points: Iterable[int]) -> None:
         span = set(points)
@@ -79,7 +87,7 @@ class Draft:
             pending += [
                 v
                 for (owner, a, v), held in before.items()
-                if owner == one and a in self.model.components and held
+                if owner == one and a in self.model.components and held & span
             ]
         for fact in self.state:
             if fact[0] in doomed or (fact[1] in self.model.refs and fact[2] in doomed):

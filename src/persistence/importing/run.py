@@ -145,6 +145,8 @@ class _Run:
                 if progress is not None and last % _EVERY == 0:
                     progress(file.tell(), total)
         self._commit(last)
+        if self.facts >= BATCH and not self.connection.dialect.ordered:
+            self.connection.store.analyze()  # such an engine orders joins by what it has counted
         if progress is not None:
             progress(total, total)
         return Imported(

@@ -177,7 +177,7 @@ class PostgresSession(PostgresReads):
         header = (tx.t, tx.branch, tx.parent, tx.id, tx.time, tx.next_e, tx.leaf, tx.entry)
         log = [
             (tx.t, i, e, a, k, vf, vt, op, *split(k, payload))
-            for i, e, a, k, payload, vf, vt, op in batch.log
+            for i, (e, a, k, payload, vf, vt, op) in enumerate(batch.log)
         ]
         self._remove(batch.remove)
         self._write(

@@ -55,8 +55,8 @@ class TxRow:
 
 # (e, a, k, payload, vf, vt, t0): a live rectangle
 Live: TypeAlias = tuple[int, int, int, Payload, int, int, int]
-# (i, e, a, k, payload, vf, vt, op): a datom of one transaction
-LogRow: TypeAlias = tuple[int, int, int, int, Payload, int, int, int]
+# (e, a, k, payload, vf, vt, op): a datom of one transaction, which numbers them from 0
+LogRow: TypeAlias = tuple[int, int, int, Payload, int, int, int]
 # (seg, a, e, k, payload, vf, vt, t0, t1, ix, node): a rectangle to write
 FactRow: TypeAlias = tuple[int, int, int, int, Payload, int, int, int, int, int, int | None]
 # (seg, a, e, vt, k, payload, t0): the key of a rectangle

@@ -110,7 +110,8 @@ class SqliteSession(SqliteReads):
         self._run(_TX, (tx.t, tx.branch, tx.parent, tx.id, tx.time, tx.next_e, tx.leaf, tx.entry))
         self._many(_ATTR, batch.attributes)
         self._many(_BLOB, batch.blobs)
-        self._many(_LOG, [(tx.t, *row) for row in batch.log])
+        if batch.log:
+            self._many(_LOG, [(tx.t, i, *row) for i, row in enumerate(batch.log)])
         self.write_index(
             remove=batch.remove, insert=batch.insert, texts=batch.texts, flags=batch.flags
         )

@@ -8,7 +8,8 @@ net changes: retracts and asserts of exactly the pieces that differ.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from itertools import islice
+from typing import TypeAlias
 
 import attrs
 
@@ -25,6 +26,7 @@ from persistence.datoms import (
     ValueKey,
     states,
 )
+from persistence.datoms.interval import overlaps
 from persistence.errors import CasFailed, ConflictError, PersistenceError
 from persistence.transact.base import Base
 from persistence.transact.forms import (
@@ -35,26 +37,25 @@ from persistence.transact.forms import (
     Retract,
     RetractAttribute,
     RetractEntity,
+    Tempid,
 )
 from persistence.transact.resolve import Resolver
 from persistence.transact.typed import Typed
 from persistence.values import Kind
 
-
-class _Single(NamedTuple):
-    """A cell of which only one assert is known; most cells of an import stay that."""
-
-    key: ValueKey
-    span: Interval
+# A cell of which only one assert is known; most cells of an import stay that.
+_Single: TypeAlias = tuple[ValueKey, Interval]
 
 
-class _Stored(NamedTuple):
+@attrs.frozen(slots=True)
+class _Stored:
     """A cell as it was read, which nothing has changed yet."""
 
     rows: tuple[Live, ...]
 
 
-class _Replaced(NamedTuple):
+@attrs.frozen(slots=True)
+class _Replaced:
     """A cell of one value that ends with *span*, and gives way to another one over it; what
     most updates are."""
 
@@ -77,7 +78,8 @@ class Cells:
     live: list[Live] = attrs.field(factory=list)
     state: dict[Cell, CellState | _Single | _Stored | _Replaced] = attrs.field(factory=dict)
     asserted: dict[Cell, list[tuple[ValueKey, Interval]]] = attrs.field(factory=dict)
-    _by_entity: dict[int, list[Cell]] | None = None  # built when an entity is retracted
+    _by_entity: dict[int, list[Cell]] = attrs.field(factory=dict)  # of the first `_indexed`
+    _indexed: int = 0
     _doomed: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
 
     def apply(self, operations: Sequence[Operation]) -> None:
@@ -87,11 +89,27 @@ class Cells:
         doomed = self._doomed_entities(operations)
         if doomed:
             self._load_entities(doomed)
+        state, value, default = self.state, self.typed.value, self.span
+        required = self.resolver.required
         for op in operations:
-            if type(op) is Add and not op.attribute.tuple_attrs:
-                self._add(op)
-            else:
+            if type(op) is not Add or op[1].tuple_attrs:
                 self._other(op)
+                continue
+            named, attribute, stated, span = op
+            if type(named) is int:
+                e = named
+            elif type(named) is Tempid and named.id is not None:
+                e = named.id
+            else:
+                e = required(named)
+            typed = value(e, attribute, required(stated) if attribute.ref else stated)
+            if typed is None:
+                continue  # it is among the problems
+            cell = (e, typed[0])
+            if cell in state:
+                self._put_again(cell, attribute, typed[1], span or default)
+            else:
+                state[cell] = (typed[1], span or default)
 
     # ------------------------------------------------------------------ reading
 
@@ -113,19 +131,14 @@ class Cells:
             else:
                 found[cell] = _Stored((*stored.rows, row))
         for cell, stored in found.items():
-            self._put(cell, stored)
-
-    def _put(self, cell: Cell, state: CellState | _Single | _Stored | _Replaced) -> None:
-        self.state[cell] = state
-        if self._by_entity is not None:
-            self._by_entity.setdefault(cell[0], []).append(cell)
+            self.state[cell] = stored
 
     def _cells_of(self, e: int) -> list[Cell]:
-        if self._by_entity is None:
-            self._by_entity = {}
-            for cell in self.state:
-                self._by_entity.setdefault(cell[0], []).append(cell)
-        return self._by_entity.get(e, [])
+        index = self._by_entity
+        for cell in islice(self.state, self._indexed, None):  # what came since the last time
+            index.setdefault(cell[0], []).append(cell)
+        self._indexed = len(self.state)
+        return index.get(e, [])
 
     def _pairs(self, operations: Iterable[Operation]) -> set[Cell]:
         """The cells of entities that may have facts; new ids have none."""
@@ -134,8 +147,13 @@ class Cells:
         entity = self.resolver.entity
         pairs = set()
         for op in operations:
-            named = op.e
-            e = named if type(named) is int else entity(named)
+            named = op[0]
+            if type(named) is int:
+                e: int | None = named
+            elif type(named) is Tempid and named.id is not None:
+                e = named.id
+            else:
+                e = entity(named)
             if e is None or fresh <= e < last:
                 continue
             if isinstance(op, RetractEntity | Ensure) or op.attribute.tuple_attrs:
@@ -164,11 +182,7 @@ class Cells:
         if e is None or number is None:
             return []
         span = op.span or self.span
-        return [
-            int(key[1])
-            for key, piece in self.timeline((e, number))
-            if piece[0] < span[1] and span[0] < piece[1]
-        ]
+        return [int(key[1]) for key, piece in self.timeline((e, number)) if overlaps(piece, span)]
 
     def _load_entities(self, level: dict[int, Interval]) -> None:
         """Reads what goes away with retracted entities: their facts, the facts that refer to
@@ -184,9 +198,11 @@ class Cells:
             rows = self.base.live_entities(level, self.since)
             self._keep(rows)
             parts = {}
-            for e, a, k, payload, _, _, _ in rows:
+            for e, a, k, payload, vf, vt, _ in rows:
                 attribute = refs.get(a)
-                if attribute is not None and attribute.component and k == Kind.INT:
+                if attribute is None or not attribute.component or k != Kind.INT:
+                    continue
+                if overlaps((vf, vt), level[e]):
                     target = int(payload)
                     self._doomed.setdefault(e, []).append((target, level[e]))
                     if target not in seen:
@@ -198,28 +214,21 @@ class Cells:
 
     # ------------------------------------------------------------------ writing
 
-    def _add(self, op: Add) -> None:
-        named, attribute, value, span = op
-        e = named if type(named) is int else self.resolver.required(named)
-        if attribute.ref:
-            value = self.resolver.required(value)
-        typed = self.typed.value(e, attribute, value)
-        if typed is None:
-            return
-        cell = (e, typed[0])
-        if cell in self.state:
-            self._put_again(cell, attribute, typed[1], span or self.span)
-        else:
-            self._put(cell, _Single(typed[1], span or self.span))
-
     def _put_again(self, cell: Cell, attribute: Attribute, key: ValueKey, span: Interval) -> None:
         """Asserts one value over *span* in a cell that holds something already."""
         e = cell[0]
         known = self.state[cell]
-        if type(known) is _Stored and len(known.rows) == 1 and not attribute.many:
+        if (
+            type(known) is _Stored
+            and len(known.rows) == 1
+            and not attribute.many
+            and cell not in self.asserted
+        ):
             _, _, k, payload, vf, vt, _ = known.rows[0]
             if vf <= span[0] and vt == span[1]:
-                if key != (k, payload):
+                if key == (k, payload):
+                    self.asserted[cell] = [(key, span)]
+                else:
                     self.state[cell] = _Replaced(known.rows[0], key, span)
                 return
         state = self.cell(cell)
@@ -257,12 +266,9 @@ class Cells:
         else:
             full = CellState({})
             if state is not None:
-                full.assert_many(state.key, state.span)
-                self.asserted[cell] = [(state.key, state.span)]
-        if state is None:
-            self._put(cell, full)
-        else:
-            self.state[cell] = full
+                full.assert_many(*state)
+                self.asserted[cell] = [state]
+        self.state[cell] = full
         return full
 
     def _other(self, op: Operation) -> None:
@@ -354,14 +360,15 @@ class Cells:
         found: list[Change] = []
         append = found.append
         for (e, a), state in self.state.items():
-            if type(state) is _Single:
+            if isinstance(state, tuple):
                 (k, payload), (start, end) = state
                 append((e, a, k, payload, start, end, ASSERT))
-            elif type(state) is _Replaced:
-                (_, _, old_k, old_payload, _, _, _), (k, payload), (start, end) = state
+            elif isinstance(state, _Replaced):
+                (k, payload), (start, end) = state.key, state.span
+                _, _, old_k, old_payload, *_ = state.row
                 append((e, a, old_k, old_payload, start, end, RETRACT))
                 append((e, a, k, payload, start, end, ASSERT))
-            elif type(state) is CellState:
+            elif isinstance(state, CellState):
                 for (k, payload), (start, end), op in state.changes():
                     append((e, a, k, payload, start, end, op))
         return found
@@ -378,8 +385,8 @@ class Cells:
         state = self.state.get(cell)
         if state is None:
             return []
-        if isinstance(state, _Single):
-            return [(state.key, state.span)]
+        if isinstance(state, tuple):
+            return [state]
         if isinstance(state, _Stored):
             return [((k, payload), (vf, vt)) for _, _, k, payload, vf, vt, _ in state.rows]
         full = self.cell(cell)

@@ -43,7 +43,7 @@ from persistence.transact.cells import Cells
 from persistence.transact.forms import CURRENT_TX, Add, Operation, Parser, Tempid
 from persistence.transact.resolve import Resolver
 from persistence.transact.typed import Typed
-from persistence.values import LIMITS, Keyword, encode_datom, keyword, read
+from persistence.values import LIMITS, Keyword, encode_datoms, keyword, read
 
 
 @attrs.frozen(kw_only=True)
@@ -72,19 +72,16 @@ class Prepared:
     def encoded(self) -> list[bytes]:
         """The canonical bytes of every datom, in log order."""
         typed = self.typed
-        typed.fetch([(k, payload) for _, _, k, payload, _, _, _ in self.changes])
-        known, values, python = typed.known, typed.values, typed.python
-        return [
-            encode_datom(
-                e,
-                known[a],
-                values[k, payload] if (k, payload) in values else python((k, payload)),
-                vf,
-                vt,
-                op == ASSERT,
-            )
+        unseen = [change[2:4] for change in self.changes if change[2:4] not in typed.values]
+        if unseen:
+            typed.fetch(unseen)
+            for key in unseen:
+                typed.python(key)
+        known, values = typed.known, typed.values
+        return encode_datoms(
+            (e, known[a], values[k, payload], vf, vt, op == ASSERT)
             for e, a, k, payload, vf, vt, op in self.changes
-        ]
+        )
 
     def indexed(self, number: int) -> bool:
         """Whether facts of an attribute go into the AVET index."""

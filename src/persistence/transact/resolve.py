@@ -37,6 +37,16 @@ Holder: TypeAlias = tuple[int, int, int]  # e, vf, vt
 
 
 @attrs.define
+class _Survey:
+    """What a transaction's operations speak of."""
+
+    next_e: int  # the first id after those that are there or are named
+    lookups: list[Lookup] = attrs.field(factory=list)
+    claims: list[Add] = attrs.field(factory=list)  # of attributes that identify
+    references: bool = False
+
+
+@attrs.define
 class Resolver:
     """Knows the id of every entity once `resolve` has run."""
 
@@ -55,9 +65,11 @@ class Resolver:
 
     def resolve(self, operations: Sequence[Operation]) -> None:
         """Finds or allots an id for every tempid in *operations*."""
-        self._fetch(self._keys_of_lookups(operations))
-        claims = [op for op in operations if type(op) is Add and op[1].identity]
-        pending = self._explicit_claims([*claims, *self._composite_claims(operations)])
+        survey = self._survey(operations)
+        lookups = [self.key(lookup.attribute, lookup.value) for lookup in survey.lookups]
+        self._fetch(key for key in lookups if key is not None)
+        claims = [*survey.claims, *self._composite_claims(operations)]
+        pending = self._explicit_claims(claims)
         while pending:
             ready = [(op, key) for op in pending if (key := self._identity_key(op)) is not None]
             if not ready:
@@ -67,7 +79,7 @@ class Resolver:
                 self._claim(op, key)
             done = {id(op) for op, _ in ready}
             pending = [op for op in pending if id(op) not in done]
-        self._allot(operations)
+        self._allot(operations, survey)
 
     # ------------------------------------------------------------------ tempids
 
@@ -168,15 +180,41 @@ class Resolver:
         if known is not None:
             self.ids[other] = known
 
-    def _allot(self, operations: Sequence[Operation]) -> None:
-        """New ids for the tempids that name nothing yet, in order of appearance."""
-        next_e = self.base.next_e
+    def _survey(self, operations: Iterable[Operation]) -> _Survey:
+        """What the operations speak of, found in one pass."""
+        found = _Survey(next_e=self.base.next_e)
+        lookups, claims = found.lookups, found.claims
         for op in operations:
-            for e in (op.e, op.value) if type(op) is Add and op.attribute.ref else (op.e,):
-                if type(e) is int and next_e <= e <= LAST_ENTITY:
-                    next_e = e + 1
+            e = op[0]
+            if type(e) is int:
+                if found.next_e <= e <= LAST_ENTITY:
+                    found.next_e = e + 1
+            elif type(e) is Lookup:
+                lookups.append(e)
+            if type(op) is Add or type(op) is Retract:
+                attribute, value = op[1], op[2]
+                if type(op) is Add and attribute.identity:
+                    claims.append(op)
+                if attribute.ref:
+                    found.references = True
+                    if type(value) is Lookup:
+                        lookups.append(value)
+                    elif type(value) is int and found.next_e <= value <= LAST_ENTITY:
+                        found.next_e = value + 1
+                elif attribute.tuple_attrs and type(value) is tuple:
+                    lookups += [part for part in value if type(part) is Lookup]
+            elif type(op) is Cas:
+                lookups += [value for value in (op.old, op.new) if type(value) is Lookup]
+            elif type(op) is Ensure and type(op.spec) is Lookup:
+                lookups.append(op.spec)
+        return found
+
+    def _allot(self, operations: Sequence[Operation], survey: _Survey) -> None:
+        """New ids for the tempids that name nothing yet, in order of appearance."""
+        next_e = survey.next_e
         ids, groups = self.ids, self._groups
-        self._allot_attributes(operations)
+        if any(op.attribute.ident is IDENT for op in survey.claims):
+            self._allot_attributes(survey.claims)
         for op in operations:
             e = op.e
             if type(e) is Tempid and e.id is None:
@@ -196,12 +234,13 @@ class Resolver:
                 found=next_e,
             )
         self.next_e = next_e
-        self._check_values(operations)
+        if survey.references:
+            self._check_values(operations)
 
-    def _allot_attributes(self, operations: Iterable[Operation]) -> None:
+    def _allot_attributes(self, claims: Iterable[Add]) -> None:
         """Attributes have ids of their own range, so that they take none from the caller's."""
-        for op in operations:
-            if type(op) is not Add or op.attribute.ident is not IDENT:
+        for op in claims:
+            if op.attribute.ident is not IDENT:
                 continue
             if type(op.e) is Tempid and type(op.value) is Keyword:
                 attribute = self.schema.attributes.get(op.value)
@@ -307,23 +346,6 @@ class Resolver:
                 candidate = (max(vf, span[0]), e)
                 best = candidate if best is None else min(best, candidate)
         return None if best is None else best[1]
-
-    def _keys_of_lookups(self, operations: Iterable[Operation]) -> list[Key]:
-        found: list[Lookup] = []
-        for op in operations:
-            if type(op.e) is Lookup:
-                found.append(op.e)
-            if type(op) is Add or type(op) is Retract:
-                if type(op.value) is Lookup:
-                    found.append(op.value)
-                elif op.attribute.tuple_attrs and type(op.value) is tuple:
-                    found += [part for part in op.value if type(part) is Lookup]
-            elif type(op) is Cas:
-                found += [value for value in (op.old, op.new) if type(value) is Lookup]
-            elif type(op) is Ensure and type(op.spec) is Lookup:
-                found.append(op.spec)
-        keys = [self.key(lookup.attribute, lookup.value) for lookup in found]
-        return [key for key in keys if key is not None]
 
     def _fetch(self, keys: Iterable[Key]) -> None:
         """Reads who holds *keys*; each is asked for once."""

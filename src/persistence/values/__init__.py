@@ -1,6 +1,6 @@
 """What a value is: EDN in Python, its text, its canonical bytes, its address and its columns."""
 
-from persistence.values.canonical import encode, encode_datom
+from persistence.values.canonical import encode, encode_datom, encode_datoms
 from persistence.values.columns import (
     INTERNED,
     NUMERIC,
@@ -57,6 +57,7 @@ __all__ = [
     "digest",
     "encode",
     "encode_datom",
+    "encode_datoms",
     "float_from_order",
     "float_order",
     "freeze",

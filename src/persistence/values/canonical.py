@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -108,6 +108,36 @@ def encode_datom(e: int, a: Keyword, v: Value, valid_from: int, valid_to: int, o
         )
     except FAILURES:
         raise refusal(v) from None
+
+
+def encode_datoms(
+    datoms: Iterable[tuple[int, Keyword, Value, int, int, bool]],
+) -> list[bytes]:
+    """What `encode_datom` gives for each of *datoms*, in less time: those of one transaction
+    share nearly all of their ends.
+
+    >>> encode_datoms([(1, Keyword("a"), "x", 0, FOREVER, True)])[0].hex()
+    '8601d82761616178d9ed0100f6f5'
+
+    Raises:
+        ValueRefused, LimitExceeded: as `encode` does.
+    """
+    ends: dict[tuple[int, int, bool], bytes] = {}
+    encoded = []
+    encoders, join = _ENCODERS, b"".join
+    v: Value = None
+    try:
+        for e, a, v, valid_from, valid_to, op in datoms:
+            span = valid_from, valid_to, op
+            end = ends.get(span)
+            if end is None:
+                to = NIL if valid_to == FOREVER else _instant(valid_to)
+                end = ends[span] = _instant(valid_from) + to + (TRUE if op else FALSE)
+            name = a._bytes or _keyword(a, 0)
+            encoded.append(join((b"\x86", _int(e, 0), name, encoders[type(v)](v, 1), end)))
+    except FAILURES:
+        raise refusal(v) from None
+    return encoded
 
 
 @functools.lru_cache(maxsize=256)  # the datoms of one transaction share a few instants
