@@ -63,7 +63,7 @@ class _Request:
     done: bool = False
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class WriterBase:
     """What the transactor prepares against: the head of its own session."""
 
@@ -105,7 +105,7 @@ class WriterBase:
         return self.session.blobs(ids)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class SessionSource:
     """The connection as seen from inside its own uncommitted session."""
 
@@ -185,7 +185,7 @@ class Connection:
         return self._value(head.t, head.time)
 
     def _value(self, t: int, time: int) -> Db:
-        return Db(self, View(basis=t, instant=max(self.clock.now(), time)))
+        return Db(self, View(t, max(self.clock.now(), time)))
 
     @property
     def dialect(self) -> Dialect:
@@ -326,18 +326,20 @@ class Connection:
     ) -> tuple[Head, State]:
         """Prepares one request on top of *head* and appends it; gives the head after it."""
         time = max(self.clock.now(), head.time)
-        source = SessionSource(self, session, state)
-        before = Db(source, View(basis=head.t, instant=time))
+
+        def before() -> Db:
+            return Db(SessionSource(self, session, state), View(basis=head.t, instant=time))
+
         base = WriterBase(
             session,
             state,
             head,
             self.transaction_functions,
-            lambda: before,
+            before,
         )
         prepared = prepare(base, request.forms, time=time, **request.options)
         if prepared.ensured:
-            ensured = laid_over(before, prepared)
+            ensured = laid_over(before(), prepared)
             ensure_entities(ensured, prepared, self.transaction_functions)
         header = Header(
             parent=head.id or NO_PARENT,
@@ -368,9 +370,10 @@ class Connection:
     def _report(self, request: _Request) -> Report:
         prepared, tx = request.prepared, request.tx
         assert prepared is not None and tx is not None
+        now = max(self.clock.now(), tx.time)
         return Report(
-            db_before=self._value(tx.parent, 0),
-            db_after=self._value(tx.t, tx.time),
+            db_before=Db(self, View(tx.parent, now)),
+            db_after=Db(self, View(tx.t, now)),
             tempids=prepared.tempids,
             t=tx.t,
             time=tx.time,

@@ -65,7 +65,7 @@ def datoms_root(encoded: Iterable[bytes]) -> bytes:
     return tree_hash([sha256(b"\x00" + data).digest() for data in encoded])
 
 
-@attrs.frozen
+@attrs.frozen(slots=True)
 class Header:
     """What a transaction's id names: everything it says and everything before it."""
 

@@ -12,6 +12,7 @@ The log's datoms alone determine the cuts, so the index can be rebuilt from the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
 import attrs
@@ -157,7 +158,7 @@ def cut(
     changes: Iterable[Change],
     live: Iterable[Live],
     indexed: Mapping[int, int],
-    forgetful: frozenset[int] = frozenset(),
+    forgetful: AbstractSet[int] = frozenset(),
 ) -> Cuts:
     """The rows to remove and to insert for the net *changes* of transaction *t*.
 

@@ -74,6 +74,8 @@ class Schema(Mapping[Keyword, Attribute]):
     attributes: Mapping[Keyword, Attribute]
     idents: Mapping[Keyword, int] = attrs.field(factory=dict)  # :db/ident -> entity
     specs: Mapping[int, Any] = attrs.field(factory=dict)  # entity -> :db/ensure entity spec
+    # What others derived from this schema and would derive again for every transaction.
+    memo: dict[Any, Any] = attrs.field(factory=dict, init=False)
 
     def __getitem__(self, ident: Keyword) -> Attribute:
         found = self.attributes.get(ident)
@@ -87,6 +89,14 @@ class Schema(Mapping[Keyword, Attribute]):
 
     def __contains__(self, ident: object) -> bool:
         return ident in self.attributes
+
+    def composites(self) -> tuple[Attribute, ...]:
+        """The attributes that are tuples of others."""
+        found: tuple[Attribute, ...] | None = self.memo.get("composites")
+        if found is None:
+            found = tuple(each for each in self.attributes.values() if each.tuple_attrs)
+            self.memo["composites"] = found
+        return found
 
     def refs(self) -> Iterable[Attribute]:
         """The declared reference attributes."""

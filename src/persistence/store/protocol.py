@@ -63,7 +63,7 @@ FactRow: TypeAlias = tuple[int, int, int, int, Payload, int, int, int, int, int,
 FactKey: TypeAlias = tuple[int, int, int, int, int, Payload, int]
 
 
-@attrs.frozen(slots=True)
+@attrs.define(eq=False)
 class Batch:
     """Everything one transaction writes."""
 

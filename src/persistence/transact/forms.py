@@ -116,6 +116,7 @@ Call: TypeAlias = Callable[..., Iterable[Any]]
 
 _TX_NAMES: Final = frozenset(("datomic.tx", "datascript.tx", ":db/current-tx", "db/current-tx"))
 _CURRENT: Final = Keyword("db/current-tx")
+_KEPT: Final = 10_000  # names of attributes; data that invents them must not fill the memory
 _SEQUENCES: Final = (list, tuple)
 _MANY: Final = (list, tuple, set, frozenset, Set)
 
@@ -220,7 +221,10 @@ class Parser:
     schema: Schema
     call: Callable[[Any, Sequence[Any]], Iterable[Any]]
     operations: list[Operation] = attrs.field(factory=list)
-    _keys: dict[Any, _Key] = attrs.field(factory=dict)
+    _keys: dict[Any, _Key] = attrs.field(init=False)  # remembered with the schema
+
+    def __attrs_post_init__(self) -> None:
+        self._keys = self.schema.memo.setdefault("keys", {})
 
     def parse(self, forms: Any) -> list[Operation]:
         """The operations of *forms*, in order; EDN text is read first."""
@@ -449,7 +453,8 @@ class Parser:
                 f"{TX_INSTANT} is set by the store", hint="use valid_from instead", form=form
             )
         key = _Key(attribute, reverse, _role(attribute, reverse))
-        self._keys[raw] = key
+        if len(self._keys) < _KEPT:
+            self._keys[raw] = key
         return key
 
     def value(self, attribute: Attribute, value: Any, form: Any) -> Any:

@@ -46,7 +46,7 @@ from persistence.transact.typed import Typed
 from persistence.values import LIMITS, Keyword, encode_datoms, keyword, read
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Prepared:
     """Everything a transaction will write, decided."""
 
@@ -150,10 +150,8 @@ def prepare(
     tuples.derive(cells, provisional, operations)
     ensured = check.specs(cells, provisional, operations)
     changes = cells.changes()
-    for _, a, *_ in changes:
-        if a not in typed.known:
-            typed.known.update({number: ident for ident, number in base.numbers.items()})
-            break
+    if any(change[1] not in typed.known for change in changes):
+        typed.known.update({number: ident for ident, number in base.numbers.items()})
     check.unique(cells, provisional, changes)
     check.raise_all(problems)
     declares = not boot.SCHEMA_IDS.isdisjoint(typed.known) and any(
@@ -195,14 +193,12 @@ def _prepared(
 ) -> Prepared:
     typed = cells.typed
     attributes = {number: schema[ident] for number, ident in typed.known.items()}
-    cuts = cut(
-        0,
-        t,
-        changes,
-        cells.live,
-        {number: int(attribute.indexed) for number, attribute in attributes.items()},
-        frozenset(number for number, attribute in attributes.items() if attribute.no_history),
-    )
+    indexed, forgetful = {}, set()
+    for number, attribute in attributes.items():
+        indexed[number] = int(attribute.indexed)
+        if attribute.no_history:
+            forgetful.add(number)
+    cuts = cut(0, t, changes, cells.live, indexed, forgetful)
     flags: dict[int, int] = {}
     for row in cuts.insert:
         segment = row[0] % 3

@@ -105,11 +105,7 @@ class Resolver:
 
     def _composite_claims(self, operations: Iterable[Operation]) -> list[Add]:
         """Identities that tempids claim by stating every part of a composite tuple."""
-        composites = [
-            attribute
-            for attribute in self.schema.attributes.values()
-            if attribute.tuple_attrs and attribute.identity
-        ]
+        composites = [each for each in self.schema.composites() if each.identity]
         if not composites:
             return []
         parts = {part for attribute in composites for part in attribute.tuple_attrs or ()}

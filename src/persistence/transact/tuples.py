@@ -20,7 +20,7 @@ from persistence.transact.forms import Add, Operation, Retract, Tempid
 
 def derive(cells: Cells, schema: Schema, operations: Sequence[Operation]) -> None:
     """Brings every composite tuple that *operations* touch up to date."""
-    composites = [attribute for attribute in schema.attributes.values() if attribute.tuple_attrs]
+    composites = schema.composites()
     if not composites:
         return
     typed = cells.typed

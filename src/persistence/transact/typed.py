@@ -126,8 +126,7 @@ class Typed:
     def _use(self, attribute: Attribute) -> _Use:
         declared = attribute.value_type
         kinds = None if declared is None else VALUE_TYPES[declared]
-        use = _Use(self.number(attribute.ident), kinds)
-        self._uses[attribute.ident] = use
+        use = self._uses[attribute.ident] = _Use(self.number(attribute.ident), kinds)
         return use
 
     def _satisfies(self, e: int, attribute: Attribute, value: Any) -> bool:
