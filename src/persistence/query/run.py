@@ -29,6 +29,7 @@ from persistence.query.context import (
 )
 from persistence.query.finish import answer, concluded
 from persistence.query.functions import FunctionRegistry
+from persistence.query.group import Group
 from persistence.query.inputs import Inputs, Table, bind
 from persistence.query.order import Costs
 from persistence.query.params import Parameters
@@ -67,17 +68,6 @@ class Plan:
     finished: Finished | None
     arguments: Arguments | None
     exact: bool = False  # the engine met a value that only Python handles
-
-
-@attrs.frozen(eq=False)
-class Group:
-    """A statement for some clauses of a staged query, and the clauses it leaves."""
-
-    depends: Depends
-    statement: Statement | None
-    arguments: Arguments | None
-    variables: tuple[Var, ...]
-    left: Clauses
 
 
 def run(

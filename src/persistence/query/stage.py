@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from persistence.errors import BudgetExceeded, LimitExceeded, PersistenceError, QueryError
 from persistence.query.ast import (
@@ -35,6 +35,7 @@ from persistence.query.clauses import fresh
 from persistence.query.context import Context, store_of
 from persistence.query.functions import truthy
 from persistence.query.functions_sql import search_parts
+from persistence.query.group import Running
 from persistence.query.inputs import Table, key_of, taken
 from persistence.query.match import joined, matched, projected, rows_of, without
 from persistence.query.passed import passed
@@ -43,16 +44,13 @@ from persistence.query.uses import sources_of
 from persistence.store.words import words
 from persistence.values import LIMITS
 
-if TYPE_CHECKING:
-    from persistence.query.run import Run
-
 _UNIT: Final = Table((), [()])
 
 
 class Solver:
     """One staged run. Used as a context manager, because it holds snapshots."""
 
-    def __init__(self, running: Run) -> None:
+    def __init__(self, running: Running) -> None:
         self._running = running
         self._constants: Mapping[Var, Any] = running.inputs.scalars
         self._sources: Mapping[str, Any] = running.inputs.sources
