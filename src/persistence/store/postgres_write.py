@@ -42,6 +42,8 @@ from persistence.store.protocol import Batch, FactKey, FactRow, Head, TxRow
 
 _COPY: Final = 300  # rows from which COPY is faster than arrays
 
+_BULK: Final = 5_000  # rectangles from which on a wrong plan is felt
+
 
 class PostgresSession(PostgresReads):
     """The writing connection. Its reads see what it has written."""
@@ -51,6 +53,8 @@ class PostgresSession(PostgresReads):
         self._lock = lock
         self._patience = connections.options.busy_timeout
         self._owner: int | None = None
+        self._counted = 0  # rectangles written when the planner last looked
+        self._uncounted = 0
         self._known: Head | None = None
         self._last: TxRow | None = None
 
@@ -192,6 +196,19 @@ class PostgresSession(PostgresReads):
         self._write((REINDEX, batch.reindex))
         self._last = tx
         self._known = Head(tx.t, tx.id, tx.time, tx.leaf, tx.next_e)
+        self._count(len(batch.insert))
+
+    def _count(self, rows: int) -> None:
+        """Lets the planner look at what was written, each time this has doubled.
+
+        Until autovacuum comes by, the planner takes a table that was just filled for an empty one,
+        and reads it whole for each row of a join.
+        """
+        self._uncounted += rows
+        if self._uncounted > max(_BULK, self._counted):
+            self._counted += self._uncounted
+            self._uncounted = 0
+            self.rows("ANALYZE fact")
 
     def write_index(
         self,
