@@ -68,7 +68,7 @@ CREATE TABLE fact (
 
 CREATE INDEX eavt ON fact (seg, e, a);
 CREATE INDEX avet ON fact (seg, a, k, n, s, e) INCLUDE (vf, t1) WHERE ix = 1;
-CREATE INDEX stab ON fact (seg, a, node, t0, t1, vf) WHERE node IS NOT NULL;
+CREATE INDEX stab ON fact (seg, a, node, vt, t1, t0, vf) WHERE node IS NOT NULL;
 
 -- Full text: (a, k, n, s) joins a match to its facts.
 CREATE TABLE fts (

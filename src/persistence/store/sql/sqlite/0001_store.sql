@@ -62,7 +62,7 @@ CREATE TABLE fact (
 
 CREATE INDEX eavt ON fact (seg, e, a);
 CREATE INDEX avet ON fact (seg, a, k, v, e, vf, t1) WHERE ix = 1;
-CREATE INDEX stab ON fact (seg, a, node, t0, t1, vf) WHERE node IS NOT NULL;
+CREATE INDEX stab ON fact (seg, a, node, vt, t1, t0, vf) WHERE node IS NOT NULL;
 
 -- Full text: fts.rowid = text.id, and (a, k, v) joins a match to its facts.
 CREATE TABLE text (
@@ -101,7 +101,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('fact', 'fact', '1000000 400000 20000 2 2 2 1 1'),
     ('fact', 'eavt', '1000000 400000 6 2'),
     ('fact', 'avet', '300000 150000 30000 30000 10 1 1 1'),
-    ('fact', 'stab', '500000 250000 10000 20 5 1 1'),
+    ('fact', 'stab', '500000 250000 10000 20 10 5 2 1'),
     ('log', 'log', '1000000 20 1'),
     ('tx', 'tx_time', '50000 1'),
     ('tx', 'tx_id', '50000 1'),
