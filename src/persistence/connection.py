@@ -13,7 +13,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import date
 from typing import Any, Final
 
 import attrs
@@ -29,21 +28,21 @@ from persistence.audit.record import (
 )
 from persistence.catalog import Catalog, State
 from persistence.clock import Clock, SystemClock
-from persistence.datoms import BOUNDED, CLOSED, InstantLike, Live, Payload, Schema, instant
+from persistence.coordinates import resolve_basis, stored_values
+from persistence.datoms import InstantLike, Payload, Schema
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import View
 from persistence.db import Db, Report
-from persistence.errors import StoreBusy, StoreClosed, UnknownBasis
-from persistence.ids import is_tx_entity, tx_position
+from persistence.errors import StoreBusy, StoreClosed
 from persistence.query import FunctionRegistry
+from persistence.session import SessionSource, WriterBase
 from persistence.store import Batch, Head, Session, Snapshot, Store, TxRow
 from persistence.store.dialect import Dialect
 from persistence.transact import Prepared, ensure_entities, laid_over, prepare, speculate
-from persistence.values import INTERNED, Keyword, decode, from_columns, interned_id
+from persistence.values import Keyword
 
 _LOG = logging.getLogger("persistence")
 _RETRIES: Final = 10  # a store that is still contended after so many tries is overloaded
-_TX_ID_BYTES: Final = 32
 
 _BULK: Final = 1_000  # forms from which on the garbage collector costs more than it finds
 
@@ -61,92 +60,6 @@ class _Request:
     tx: TxRow | None = None
     error: BaseException | None = None
     done: bool = False
-
-
-@attrs.define(eq=False)
-class WriterBase:
-    """What the transactor prepares against: the head of its own session."""
-
-    session: Session
-    state: State
-    head: Head
-    functions: Mapping[Keyword, Callable[..., Any]]
-    value: Callable[[], Db]
-
-    @property
-    def schema(self) -> Schema:
-        return self.state.schema
-
-    @property
-    def numbers(self) -> Mapping[Keyword, int]:
-        return self.state.numbers
-
-    @property
-    def basis(self) -> int:
-        return self.head.t
-
-    @property
-    def next_e(self) -> int:
-        return self.head.next_e
-
-    def live(self, pairs: Iterable[tuple[int, int]], after: int) -> list[Live]:
-        return self.session.live(0, pairs, None, after)
-
-    def live_entities(self, entities: Iterable[int], after: int) -> list[Live]:
-        return self.session.live_entities(0, entities, None, after)
-
-    def live_values(self, keys: Iterable[tuple[int, int, Payload]]) -> list[Live]:
-        return self.session.live_values(0, keys)
-
-    def live_attributes(self, attributes: Iterable[int]) -> list[Live]:
-        return self.session.live_attributes(0, attributes)
-
-    def blobs(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
-        return self.session.blobs(ids)
-
-
-@attrs.define(eq=False)
-class SessionSource:
-    """The connection as seen from inside its own uncommitted session."""
-
-    connection: Connection
-    session: Session
-    state: State
-
-    @property
-    def dialect(self) -> Dialect:
-        return self.connection.dialect
-
-    @property
-    def functions(self) -> FunctionRegistry:
-        return self.connection.functions
-
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        return nullcontext(self.session)
-
-    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
-        return self.connection.deadline(seconds)
-
-    def attribute_id(self, ident: Keyword) -> int | None:
-        return self.state.numbers.get(ident)
-
-    def ident(self, number: int) -> Keyword:
-        return self.state.idents[number]
-
-    def flags(self, number: int) -> int:
-        return BOUNDED | CLOSED  # those of the session itself are not known before it ends
-
-    def schema_at(self, t: int) -> Schema:
-        return self.state.schema
-
-    def resolve_basis(self, x: int | bytes | InstantLike) -> int:
-        return resolve_basis(self.session, x)
-
-    def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
-        return stored_values(self.session, keys)
-
-    def speculate(self, db: Db, forms: Any, options: Mapping[str, Any]) -> Report:
-        return self.connection.speculate(db, forms, options)
 
 
 class Connection:
@@ -447,49 +360,3 @@ def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:
         texts=prepared.texts,
         reindex=prepared.reindex,
     )
-
-
-def stored_values(snapshot: Snapshot, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
-    """The values of stored (k, payload) pairs, interned ones in one statement."""
-    keys = list(keys)
-    long = {interned_id(str(p)) for k, p in keys if k >= INTERNED}
-    blobs = snapshot.blobs(long) if long else {}
-    return [
-        decode(blobs[interned_id(str(p))]) if k >= INTERNED else from_columns(k, p) for k, p in keys
-    ]
-
-
-def resolve_basis(snapshot: Snapshot, x: int | bytes | InstantLike) -> int:
-    """The t that a t, a transaction entity, a transaction id or an instant names in *snapshot*.
-
-    Raises:
-        UnknownBasis: the log does not hold it.
-    """
-    head = snapshot.head()
-    if isinstance(x, int) and not isinstance(x, bool):
-        t = tx_position(x) if is_tx_entity(x) else x
-        if not 0 <= t <= head.t:
-            raise UnknownBasis(
-                f"{x} is no basis: the log ends at t = {head.t}",
-                hint="give a t of the log, a transaction, or an instant",
-                basis=x,
-                head=head.t,
-            )
-        return t
-    if isinstance(x, str) and len(x) == 2 * _TX_ID_BYTES:
-        try:
-            x = bytes.fromhex(x)
-        except ValueError:
-            pass  # then it is the text of an instant, or nothing
-    if isinstance(x, bytes):
-        named = snapshot.transaction_of(x)
-        if named is None:
-            raise UnknownBasis(f"no transaction has the id {x.hex()}", basis=x.hex())
-        return named
-    if not isinstance(x, str | date):
-        raise UnknownBasis(
-            f"{x!r} is no basis",
-            hint="give a t, a transaction (entity or id), or an instant",
-            basis=x,
-        )
-    return snapshot.transaction_at(instant(x))

@@ -29,7 +29,7 @@ from persistence.datoms import (
 from persistence.datoms.interval import overlaps
 from persistence.errors import CasFailed, ConflictError, PersistenceError
 from persistence.transact.base import Base
-from persistence.transact.forms import (
+from persistence.transact.operations import (
     Add,
     Cas,
     Ensure,

@@ -25,7 +25,7 @@ from persistence.errors import (
 )
 from persistence.transact.base import Base
 from persistence.transact.cells import Cells
-from persistence.transact.forms import Ensure, Operation
+from persistence.transact.operations import Ensure, Operation
 
 
 def unique(cells: Cells, schema: Schema, changes: Sequence[Change]) -> None:

@@ -40,7 +40,8 @@ from persistence.ids import tx_entity
 from persistence.transact import check, tuples
 from persistence.transact.base import Base
 from persistence.transact.cells import Cells
-from persistence.transact.forms import CURRENT_TX, Add, Operation, Parser, Tempid
+from persistence.transact.forms import Parser
+from persistence.transact.operations import CURRENT_TX, Add, Operation, Tempid
 from persistence.transact.resolve import Resolver
 from persistence.transact.typed import Typed
 from persistence.values import LIMITS, Keyword, encode_datoms, keyword, read

@@ -18,7 +18,7 @@ from persistence.datoms.bootstrap import IDENT
 from persistence.errors import EntityNotFound, LimitExceeded, PersistenceError, UniqueConflict
 from persistence.ids import LAST_ENTITY, SYSTEM0
 from persistence.transact.base import Base
-from persistence.transact.forms import (
+from persistence.transact.operations import (
     Add,
     Cas,
     Current,

@@ -15,7 +15,7 @@ from persistence.datoms import FOREVER, Attribute, Interval, Schema
 from persistence.datoms.interval import intersect
 from persistence.errors import TransactionError
 from persistence.transact.cells import Cells
-from persistence.transact.forms import Add, Operation, Retract, Tempid
+from persistence.transact.operations import Add, Operation, Retract, Tempid
 
 
 def derive(cells: Cells, schema: Schema, operations: Sequence[Operation]) -> None:
