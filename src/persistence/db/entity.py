@@ -17,10 +17,9 @@ class Entity(Mapping[Keyword, Any]):
 
     References lead to entities, and a reversed name (`:order/_items`) to those that refer here.
 
-    >>> entity["user/name"]                     # doctest: +SKIP
-    'Ada'
-    >>> entity["user/friends"][0]["user/name"]  # doctest: +SKIP
-    'Grace'
+    >>> entity = db.entity(ada)
+    >>> entity["user/name"], sorted(map(str, entity))
+    ('Ada Lovelace', [':user/age', ':user/name'])
     """
 
     __slots__ = ("_facts", "db", "id")

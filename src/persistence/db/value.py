@@ -27,9 +27,9 @@ from persistence.values import Keyword, keyword
 class Db:
     """A database value: what was known at a basis, and what held in the world at an instant.
 
-    >>> then = db.as_of(1)                                     # doctest: +SKIP
-    >>> then.q("[:find ?name . :where [_ :user/name ?name]]")  # doctest: +SKIP
-    'Ada'
+    >>> question = "[:find ?name . :where [_ :user/name ?name]]"
+    >>> db.q(question), db.as_of(t1).valid_at("9999-01-01").q(question)
+    ('Ada Lovelace', 'Ada')
     """
 
     source: Source = attrs.field(eq=id)
