@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from bench import workload
 from bench.figure import Must, at_least, within
 from bench.floors.sqlite import SqliteFloor
@@ -21,8 +23,7 @@ def _compare(
     stores += lab.cozo()
     for store in stores:
         store.load_people(crowd)
-    entities = range(1, len(crowd) + 1)
-    contenders = [store.committing(operations, entities) for store in stores]
+    contenders = [store.committing(operations, count(1)) for store in stores]
     lab.measure(figure, contenders, must, unit=unit)
 
 

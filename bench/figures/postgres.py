@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from bench import workload
@@ -46,8 +47,7 @@ def measure(lab: Lab) -> None:
     server.settle()
     for figure in QUERIES:
         lab.measure(f"{figure} Postgres", [store.asking(figure) for store in stores], within(2))
-    entities = range(1, len(crowd) + 1)
-    contenders = [store.committing(lab.scale.durable, entities) for store in stores]
+    contenders = [store.committing(lab.scale.durable, count(1)) for store in stores]
     lab.measure(COMMIT, contenders, within(2))
 
     for name in RULES:
