@@ -238,7 +238,9 @@ class Connection:
         self, session: Session, head: Head, state: State, request: _Request
     ) -> tuple[Head, State]:
         """Prepares one request on top of *head* and appends it; gives the head after it."""
-        time = max(self.clock.now(), head.time)
+        time = self.clock.now()
+        if head.t:  # an empty log has no time that could go backwards
+            time = max(time, head.time)
 
         def before() -> Db:
             return Db(SessionSource(self, session, state), View(basis=head.t, instant=time))

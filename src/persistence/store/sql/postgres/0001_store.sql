@@ -63,7 +63,7 @@ CREATE TABLE fact (
     node bigint,                       -- fork node of a bounded or closed row
     d    double precision,
     s    text COLLATE "C" NOT NULL DEFAULT '',
-    PRIMARY KEY (seg, a, e, vt, k, n, s, t0)
+    PRIMARY KEY (seg, a, e, vt, k, n, s, t0) INCLUDE (vf, t1)
 );
 
 CREATE INDEX eavt ON fact (seg, e, a);
