@@ -172,9 +172,9 @@ class Db:
             return default
         ident = keyword(attribute)
         values = fetch.values(self, known, ident)
-        if self.schema[ident].many:
-            return values or default
-        return values[0] if values else default
+        if not values:
+            return default
+        return values if self.schema[ident].many else values[0]
 
     def entid(self, e: Any) -> int | None:
         """The id of the entity that an id, an ident or a lookup ref names."""

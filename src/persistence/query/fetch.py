@@ -11,7 +11,8 @@ from typing import Any
 
 from persistence.datoms.datom import Datom
 from persistence.errors import QueryError
-from persistence.ids import tx_entity
+from persistence.ids import is_tx_entity, tx_entity
+from persistence.query import point
 from persistence.query.indexes import datoms, index_range, rseek_datoms, seek_datoms
 from persistence.query.reader import Reader
 from persistence.values import INTERNED, Keyword, Payload, from_columns, keyword, sort_key
@@ -41,8 +42,11 @@ def values(db: Any, e: int, attribute: Keyword | str) -> list[Any]:
     number = db.source.attribute_id(ident)
     if number is None:
         return []
+    if point.plain(db.view) and not is_tx_entity(e):
+        pairs = point.cell(db, e, number)
+        return _decoded(db, pairs)
     with Reader.of(db) as reader:
-        return _decoded(reader, [(k, p) for _, _, k, p in reader.cell_rows(e, number)])
+        return _decoded(db, [(k, p) for _, _, k, p in reader.cell_rows(e, number)])
 
 
 def entid(db: Any, name: Any) -> int | None:
@@ -64,7 +68,7 @@ def entity(db: Any, e: int) -> dict[Keyword, list[Any]]:
         for _, a, k, payload in reader.entity_rows((e,), None):
             found.setdefault(a, []).append((k, payload))
         idents = sorted(((db.source.ident(a), a) for a in found), key=lambda pair: pair[0].name)
-        return {ident: _decoded(reader, found[a]) for ident, a in idents}
+        return {ident: _decoded(db, found[a]) for ident, a in idents}
 
 
 def referring(db: Any, attribute: Keyword | str, e: int) -> list[int]:
@@ -98,11 +102,11 @@ def log(db: Any, first: int, last: int) -> Iterator[Datom]:
             yield Datom(e, ident(a), value, tx_entity(t), times[t], vf, vt, bool(op))
 
 
-def _decoded(reader: Reader, pairs: list[tuple[int, Payload]]) -> list[Any]:
+def _decoded(db: Any, pairs: list[tuple[int, Payload]]) -> list[Any]:
     """The values behind columns, in the order of values."""
     if len(pairs) == 1 and pairs[0][0] < INTERNED:
         return [from_columns(*pairs[0])]
     interned = [pair for pair in pairs if pair[0] >= INTERNED]
-    long = reader.long(interned) if interned else {}
+    long = dict(zip(interned, db.source.values(interned), strict=True)) if interned else {}
     found = [from_columns(*pair) if pair[0] < INTERNED else long[pair] for pair in pairs]
     return sorted(found, key=sort_key) if len(found) > 1 else found

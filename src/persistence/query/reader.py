@@ -25,7 +25,6 @@ from persistence.query.reads import (
     Asked,
     limited,
     list_type,
-    listed,
     sheet,
     statement,
     value_columns,
@@ -168,7 +167,7 @@ class Reader:
         ids = sorted(entities)
         chosen = None if numbers is None else tuple(sorted(numbers))
         asked = Asked(numbers=chosen, flags=self._flags(chosen), by="entities", most=most)
-        rows = self._rows(asked, {"ids": self.dialect.integers(ids)})
+        rows = self._rows(asked, {"ids": self.dialect.ids(ids)})
         if self.view.overlay is not None:
             wanted, every = set(ids), chosen is None
             rows += [
@@ -205,7 +204,7 @@ class Reader:
         flags = tuple(self._flags((number,)) for number in (*single, *(n for n, _ in links)))
         make: Any = sheet
         sql, names = make(self.dialect, self.form, tuple(single), known, tuple(links), flags)
-        given = {"ids": self.dialect.integers(ids)}
+        given = {"ids": self.dialect.ids(ids)}
         parameters = [given[name] if name in given else self._parameter(name) for name in names]
         rows = self.snapshot.rows(sql, parameters)
         targets = [lists([row[-place] for row in rows]) for place in range(len(links), 0, -1)]
@@ -256,7 +255,7 @@ class Reader:
             by="targets",
             most=most,
         )
-        rows = self._rows(asked, {"ids": self.dialect.integers(ids)})
+        rows = self._rows(asked, {"ids": self.dialect.ids(ids)})
         if self.view.overlay is not None:
             wanted = set(ids)
             rows += [
@@ -406,9 +405,9 @@ class Reader:
         """The instants of these transactions, speculative ones included."""
         asked = sorted(ts)
         overlay = self.view.overlay
-        source = listed(self.dialect, self.dialect.parameter(1, list_type(self.dialect)))
+        source = self.dialect.listed(self.dialect.parameter(1, list_type(self.dialect)))
         sql = f"SELECT tx.t, tx.time FROM {source} JOIN tx ON tx.t = w.value"
-        found = dict(self.snapshot.rows(sql, (self.dialect.integers(asked),)))
+        found = dict(self.snapshot.rows(sql, (self.dialect.ids(asked),)))
         if overlay is not None:
             found |= {t: overlay.times[t] for t in asked if t in overlay.times}
         return found

@@ -21,7 +21,6 @@ __all__ = [
     "Asked",
     "limited",
     "list_type",
-    "listed",
     "sheet",
     "statement",
     "value_columns",
@@ -49,13 +48,6 @@ class Asked:
 
 def list_type(dialect: Dialect) -> str:
     return "json" if dialect.name == "sqlite" else "bigint[]"
-
-
-def listed(dialect: Dialect, parameter: str) -> str:
-    """A table `w` with one column `value` of the integers passed as one parameter."""
-    if dialect.name == "sqlite":
-        return f"json_each({parameter}) AS w"
-    return f"unnest({parameter}) AS w (value)"
 
 
 def _literal(dialect: Dialect, numbers: tuple[int, ...]) -> str:
@@ -121,7 +113,7 @@ def sheet(
         )
         return rows.from_, " AND ".join((*rows.where, f"{alias}.e = w.value"))
 
-    source = listed(dialect, parameter("ids", list_type(dialect)))
+    source = dialect.listed(parameter("ids", list_type(dialect)))
     columns = ["w.value"]  # then what Sheet says
     for place, (number, kind) in enumerate(zip(single, kinds, strict=True)):
         table, on = facts(f"t{place}", number, flags[place])
@@ -156,7 +148,7 @@ def _ties(dialect: Dialect, asked: Asked, parameter: Any) -> tuple[str, list[str
         inline = f"f.k = {asked.kind} AND {' AND '.join(tests)}"
         return "", [f"({inline} OR f.k = {asked.kind + INTERNED})"]
     if asked.by in ("entities", "targets"):
-        driver = listed(dialect, parameter("ids", list_type(dialect)))
+        driver = dialect.listed(parameter("ids", list_type(dialect)))
         tie = "f.e = w.value"
         if asked.numbers is not None:
             # By attribute first: facts are kept in that order.

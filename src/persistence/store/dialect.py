@@ -74,6 +74,14 @@ class Dialect(Protocol):
         """A list of integers as a parameter."""
         ...
 
+    def ids(self, values: Sequence[int]) -> Any:
+        """Ids as a parameter that `listed` unfolds."""
+        ...
+
+    def listed(self, parameter: str) -> str:
+        """A table `w` with one column `value`: the ids that were passed as one parameter."""
+        ...
+
     def relation(self, columns: Sequence[Column], parameters: Sequence[str]) -> str:
         """A SELECT of the rows of a relation that was passed in `arrays`."""
         ...

@@ -58,6 +58,12 @@ class PostgresDialect:
     def integers(self, values: Sequence[int]) -> Any:
         return list(values)
 
+    def ids(self, values: Sequence[int]) -> Any:
+        return self.integers(values)
+
+    def listed(self, parameter: str) -> str:
+        return f"unnest({parameter}) AS w (value)"
+
     def relation(self, columns: Sequence[Column], parameters: Sequence[str]) -> str:
         return f"SELECT * FROM unnest({', '.join(parameters)})"
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
+import apsw
 import attrs
 
 from persistence.store.dialect import FLOAT_KIND, Column
 from persistence.values import Payload
 
 _COMPACT: Final = (",", ":")
+_NO_ID: Final = (-1,)
 
 
 @attrs.frozen
@@ -44,6 +47,13 @@ class SqliteDialect:
 
     def integers(self, values: Sequence[int]) -> Any:
         return json.dumps(values, separators=_COMPACT)
+
+    def ids(self, values: Sequence[int]) -> Any:
+        # No array is empty, and no id is negative.
+        return apsw.carray(array("q", values or _NO_ID), flags=apsw.SQLITE_CARRAY_INT64)
+
+    def listed(self, parameter: str) -> str:
+        return f"carray({parameter}) AS w"
 
     def relation(self, columns: Sequence[Column], parameters: Sequence[str]) -> str:
         parts = ", ".join(_extracted(index, column) for index, column in enumerate(columns))
