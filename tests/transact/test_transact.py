@@ -14,6 +14,7 @@ from persistence.errors import (
     EdnError,
     EntityNotFound,
     IntervalError,
+    QueryError,
     SchemaError,
     TransactionError,
     UniqueConflict,
@@ -348,7 +349,16 @@ def test_a_speculation_equals_the_commit_and_writes_nothing(s: Substrate) -> Non
     assert further.db_after.as_of(what_if.t).get(e, "user/age") == 2
     assert further.db_after.as_of(db.basis).get(e, "user/age") == 1
     question = "[:find ?e ?a ?v :where [?e :user/email] [?e ?a ?v]]"
+    past = "[:find ?e ?a ?v ?tx ?op ?from ?to :where [?e ?a ?v ?tx ?op ?from ?to]]"
+    history = sorted(map(repr, what_if.db_after.history().q(past)))
+    for refused in (
+        lambda: what_if.db_after.log(),
+        lambda: what_if.db_after.history().datoms("eavt"),
+    ):
+        with pytest.raises(QueryError, match="speculation"):
+            list(refused())
     committed = s.fact.transact(forms)
+    assert sorted(map(repr, committed.db_after.history().q(past))) == history
     assert sorted(map(repr, what_if.db_after.q(question))) == sorted(
         map(repr, committed.db_after.q(question))
     )

@@ -201,7 +201,17 @@ class Db:
         return fetch.index_range(self, attribute, start, end)
 
     def log(self, start: Any = 0, end: Any = None) -> Iterator[Datom]:
-        """The datoms as they were recorded, from transaction *start* to *end*, both inclusive."""
+        """The datoms as they were recorded, from transaction *start* to *end*, both inclusive.
+
+        Raises:
+            QueryError: this value is a speculation, of which nothing is recorded.
+        """
+        if self.view.overlay is not None:
+            raise QueryError(
+                "a speculation is in no log",
+                hint="its datoms are the report's tx_data; the rest is in the log of "
+                f"db.as_of({self.view.overlay.base})",
+            )
         first = self.source.resolve_basis(start) if start else 0
         last = self.view.basis if end is None else self.source.resolve_basis(end)
         return fetch.log(self, max(first, 1), min(last, self.view.basis))

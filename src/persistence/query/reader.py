@@ -78,6 +78,12 @@ class Reader:
                 "an entity is read at one instant, and this value shows a range of time",
                 hint="use db.valid_at(…) or db.as_of(…), or ask a query for ?from and ?to",
             )
+        if view.history and view.overlay is not None:
+            raise QueryError(
+                "the history of a speculation is answered by queries alone",
+                hint="db.history().q('[:find ?e ?a ?v ?tx ?op ?from ?to"
+                " :where [?e ?a ?v ?tx ?op ?from ?to]]')",
+            )
         basis = view.basis if view.overlay is None else view.overlay.base
         with db.source.snapshot() as snapshot:
             form = scope.View(
