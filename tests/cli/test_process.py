@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import apsw
 import pytest
 
 from persistence import Substrate
@@ -54,6 +55,31 @@ def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
         assert process.returncode == 141 and b"Traceback" not in told and b"error" not in told
 
 
+def until_committed(process: subprocess.Popen[bytes], path: Path, transactions: int) -> None:
+    """Returns when *process* has committed so many transactions, and is still at it."""
+    for _ in range(3_000):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"the import ended early, with {process.wait(timeout=0.02)}")
+        if path.exists() and committed(path) >= transactions:
+            return
+    raise AssertionError(f"{transactions} transactions were never committed")
+
+
+def committed(path: Path) -> int:
+    """How many transactions a store holds; none while its tables are still being made."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        found = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'tx'")
+        if found.get == 0:
+            return 0
+        count: int = connection.execute("SELECT count(*) FROM tx").get
+        return count
+    except apsw.BusyError:
+        return 0
+    finally:
+        connection.close()
+
+
 def test_an_interrupted_import_is_continued(tmp_path: Path) -> None:
     lines = 60_000
     (tmp_path / "n.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(lines)))
@@ -63,11 +89,7 @@ def test_an_interrupted_import_is_continued(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         env={**os.environ, "PERSISTENCE_STORE": "shop.db"},
     )
-    for _ in range(1_000):
-        if (tmp_path / "shop.db-wal").exists() and process.poll() is None:
-            time.sleep(0.3)
-            break
-        time.sleep(0.02)
+    until_committed(process, tmp_path / "shop.db", 3)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate()
     assert process.returncode == 130 and b"error: stopped" in told, told
@@ -85,11 +107,7 @@ def test_a_killed_import_is_continued(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "PERSISTENCE_STORE": "shop.db"},
     )
-    for _ in range(1_000):
-        if (tmp_path / "shop.db-wal").exists():
-            time.sleep(0.3)
-            break
-        time.sleep(0.02)
+    until_committed(process, tmp_path / "shop.db", 3)
     process.kill()
     process.wait()
     assert call("import", "n.jsonl", "--batch", "20000", cwd=tmp_path).returncode == 0

@@ -8,6 +8,7 @@ because of a wrong guess), so a read costs what it returns.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final
@@ -89,7 +90,7 @@ _FACTS: Final = f"""
 _BEFORE_FACTS: Final = (-1, 0, 0, 0, 0, 0, "", 0)
 
 
-class PostgresReads:
+class PostgresReads(ABC):
     """The reads inside one database transaction; what a snapshot and a session share."""
 
     def __init__(self, connections: Connections) -> None:
@@ -109,9 +110,9 @@ class PostgresReads:
         except psycopg.Error as error:
             raise translated(error, self._uri, self.connection) from error
 
+    @abstractmethod
     def _ready(self) -> psycopg.Cursor[tuple[Any, ...]]:
         """The cursor of the transaction, begun when need be."""
-        raise NotImplementedError
 
     def head(self) -> Head:
         found = self.rows(HEAD)
