@@ -217,10 +217,10 @@ class _Join:
         e = entity(compiler, body, self.pattern.source, found.e)
         if e is not None:
             self._demand("e", compiler.integer(body, e), e)
-        by_value = e is None and found.attribute.indexed
+        by_value = found.attribute.indexed and self._may_use_values(e)
         value_bound = self._value(by_value)
         indexed = value_bound and by_value
-        if by_value and not value_bound and found.v in body.ranged:
+        if by_value and e is None and not value_bound and found.v in body.ranged:
             kind = value_kind(compiler, self.pattern.source, found.attribute)
             if kind is not None:  # the comparison then is a range of the index
                 self.equal.append(("k", str(kind)))
@@ -255,6 +255,14 @@ class _Join:
             loose = column in self.compiler.dialect.payload
             bare = self.compiler.dialect.bare
             self.joined.append((column, bare(expression) if loose else expression))
+
+    def _may_use_values(self, e: Cell | None) -> bool:
+        """Whether the index of values may serve.
+
+        Where the engine orders joins itself it may also join a known value with entities that
+        other tables give: one range of the index merged with them, in place of a lookup for each.
+        """
+        return e is None or not (self.compiler.dialect.ordered or e.fixed)
 
     def _value(self, by_value: bool) -> bool:
         """The conditions on the value, as its index needs them; tells whether it is bound."""
