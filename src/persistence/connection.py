@@ -47,6 +47,7 @@ _RETRIES: Final = 10  # a store that is still contended after so many tries is o
 _BULK: Final = 1_000  # forms from which on the garbage collector costs more than it finds
 
 Listener = Callable[[Report], None]
+Decide = Callable[[WriterBase], Any]
 
 
 @attrs.define(eq=False)
@@ -56,6 +57,7 @@ class _Request:
     forms: Any
     options: Mapping[str, Any]
     author: str | None
+    decide: Decide | None = None
     prepared: Prepared | None = None
     tx: TxRow | None = None
     error: BaseException | None = None
@@ -167,11 +169,31 @@ class Connection:
         if not isinstance(forms, str | Mapping | list | tuple):
             forms = list(forms)  # an iterator is read once, a commit may be tried again
         options = {"valid_from": valid_from, "valid_to": valid_to, "meta": meta}
-        request = _Request(forms, options, author)
+        return self._enqueued(_Request(forms, options, author))
+
+    def decided(
+        self,
+        decide: Decide,
+        *,
+        valid_from: InstantLike | None = None,
+        valid_to: InstantLike | None = None,
+        meta: Mapping[Any, Any] | None = None,
+        author: str | None = None,
+    ) -> Report:
+        """Commits what *decide* gives once the write lock is held, as one transaction.
+
+        *decide* sees the head on which the transaction will stand, and nothing changes until it
+        is committed. It must be quick, and may run more than once. What it raises is raised
+        here, and nothing is written.
+        """
+        options = {"valid_from": valid_from, "valid_to": valid_to, "meta": meta}
+        return self._enqueued(_Request((), options, author, decide))
+
+    def _enqueued(self, request: _Request) -> Report:
         self._waiting.append(request)
         with self._write:
             if not request.done:
-                with _collector_paused() if len(forms) > _BULK else nullcontext():
+                with _collector_paused() if len(request.forms) > _BULK else nullcontext():
                     self._commit([self._waiting.popleft() for _ in range(len(self._waiting))])
         if request.error is not None:
             raise request.error
@@ -252,7 +274,8 @@ class Connection:
             self.transaction_functions,
             before,
         )
-        prepared = prepare(base, request.forms, time=time, **request.options)
+        forms = request.forms if request.decide is None else request.decide(base)
+        prepared = prepare(base, forms, time=time, **request.options)
         if prepared.ensured:
             ensured = laid_over(before(), prepared)
             ensure_entities(ensured, prepared, self.transaction_functions)
