@@ -8,6 +8,7 @@ import uuid
 from decimal import Decimal
 from fractions import Fraction
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -335,3 +336,14 @@ def test_the_store_tells_its_size(store: Store) -> None:
     assert sum(size.parts.values()) <= size.bytes
     assert size.parts["log"] > 10_000
     assert store.damage() == []
+
+
+def test_the_transaction_at_an_instant_is_the_last_one_that_is_not_later(store: Store) -> None:
+    times = [START, START, START + 3, START + 3, START + 3, START + 9, START + 12]
+    with store.session() as session:
+        for t, time in enumerate(times, 1):
+            session.append(attrs.evolve(batch(t), tx=attrs.evolve(tx(t), time=time)))
+    with store.snapshot() as snapshot:
+        for instant in range(START - 2, START + 15):
+            expected = sum(time <= instant for time in times)
+            assert snapshot.transaction_at(instant) == expected

@@ -76,7 +76,17 @@ _TRANSACTIONS: Final = """
     SELECT t, branch, parent, id, time, next_e, entry, leaf FROM tx
     WHERE t > $1::bigint AND t <= $2::bigint ORDER BY t LIMIT $3::bigint
 """
-_AT: Final = "SELECT t FROM tx WHERE time <= $1::bigint ORDER BY time DESC, t DESC LIMIT 1"
+# Bisection: times never decrease with t, so they need no index that every commit would write.
+_AT: Final = """
+    WITH RECURSIVE place (low, high) AS (
+        SELECT 0::bigint, coalesce(max(t), 0) FROM tx
+        UNION ALL
+        SELECT CASE WHEN tx.time <= $1::bigint THEN tx.t ELSE low END,
+               CASE WHEN tx.time <= $1::bigint THEN high ELSE tx.t - 1 END
+        FROM place CROSS JOIN tx WHERE tx.t = (low + high + 1) / 2 AND low < high
+    )
+    SELECT low FROM place WHERE low = high
+"""
 _LOG: Final = f"""
     SELECT t, i, e, a, k, n, s, vf, vt, op FROM log
     WHERE (t, i) > ($1::bigint, $2::bigint) AND t <= $3::bigint ORDER BY t, i LIMIT {_PAGE}
@@ -183,8 +193,8 @@ class PostgresReads(ABC):
         return found[0][0] if found else None
 
     def transaction_at(self, time: int) -> int:
-        found = self.rows(_AT, (time,))
-        return found[0][0] if found else 0
+        ((t,),) = self.rows(_AT, (time,))
+        return int(t)
 
     def log(self, after: int, to: int) -> Iterator[tuple[Any, ...]]:
         place = (after, 2**62)

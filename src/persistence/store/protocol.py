@@ -161,7 +161,10 @@ class Snapshot(Protocol):
         ...
 
     def transaction_at(self, time: int) -> int:
-        """The last t whose transaction time is not later than *time*; 0 before the first."""
+        """The last t whose transaction time is not later than *time*; 0 before the first.
+
+        Relies on times that never decrease with t, and on a log without gaps.
+        """
         ...
 
     def log(self, after: int, to: int) -> Iterable[tuple[Any, ...]]:

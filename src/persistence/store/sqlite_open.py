@@ -19,6 +19,7 @@ APPLICATION_ID: Final = 0x50_45_52_53  # "PERS", in the header of the file
 _VERSION: Final = "user_version"  # of the header: the number of the last migration
 _KIB: Final = 1024
 _WAL: Final = 64 * 2**20  # bytes of the log file that stay for the next commits
+_CHECKPOINT: Final = 8192  # pages; small commits write the same few pages, which go home once
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -82,6 +83,7 @@ def connect(path: Path, options: SqliteOptions, *, writable: bool) -> apsw.Conne
             f"PRAGMA cache_size = -{options.cache_bytes // _KIB};"
             f"PRAGMA mmap_size = {options.mmap_bytes};"
             f"PRAGMA journal_size_limit = {_WAL};"  # a large import gives its WAL back
+            f"PRAGMA wal_autocheckpoint = {_CHECKPOINT};"
             "PRAGMA temp_store = MEMORY;"  # sorts and recursive queries never touch the disk
             "PRAGMA trusted_schema = OFF;"  # a crafted file cannot call functions
         )

@@ -76,7 +76,16 @@ _TRANSACTIONS: Final = (
     "SELECT t, branch, parent, id, time, next_e, entry, leaf FROM tx"
     " WHERE t > ?1 AND t <= ?2 ORDER BY t LIMIT ?3"
 )
-_AT: Final = "SELECT t FROM tx WHERE time <= ?1 ORDER BY time DESC, t DESC LIMIT 1"
+# Bisection: times never decrease with t, so they need no index that every commit would write.
+_AT: Final = """
+    WITH RECURSIVE place (low, high) AS (
+        SELECT 0, ifnull(max(t), 0) FROM tx
+        UNION ALL
+        SELECT iif(tx.time <= ?1, tx.t, low), iif(tx.time <= ?1, high, tx.t - 1)
+        FROM place CROSS JOIN tx ON tx.t = (low + high + 1) / 2 WHERE low < high
+    )
+    SELECT low FROM place WHERE low = high
+"""
 _LOG: Final = "SELECT t, i, e, a, k, v, vf, vt, op FROM log WHERE t > ?1 AND t <= ?2 ORDER BY t, i"
 _FACTS: Final = (
     "SELECT seg, a, e, k, v, vf, vt, t0, t1, ix, node FROM fact ORDER BY seg, a, e, vt, k, v, t0"
@@ -175,8 +184,8 @@ class SqliteReads:
         return found[0][0] if found else None
 
     def transaction_at(self, time: int) -> int:
-        found = self.rows(_AT, (time,))
-        return found[0][0] if found else 0
+        ((t,),) = self.rows(_AT, (time,))
+        return int(t)
 
     def log(self, after: int, to: int) -> Iterator[tuple[Any, ...]]:
         return self._stream(_LOG, (after, to))

@@ -26,8 +26,6 @@ CREATE TABLE tx (
     entry  bytea NOT NULL
 );
 
-CREATE INDEX tx_time ON tx (time);
-
 CREATE TABLE log (
     t  bigint NOT NULL,
     i  bigint NOT NULL,

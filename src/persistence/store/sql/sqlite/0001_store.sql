@@ -23,7 +23,6 @@ CREATE TABLE tx (
     entry  BLOB NOT NULL               -- last, because it is long: the head is read without it
 ) STRICT;
 
-CREATE INDEX tx_time ON tx (time);
 CREATE UNIQUE INDEX tx_id ON tx (id);
 
 CREATE TABLE log (
@@ -103,7 +102,6 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('fact', 'avet', '300000 150000 30000 30000 10 1 1 1'),
     ('fact', 'stab', '500000 250000 10000 20 10 5 2 1'),
     ('log', 'log', '1000000 20 1'),
-    ('tx', 'tx_time', '50000 1'),
     ('tx', 'tx_id', '50000 1'),
     ('attr', 'sqlite_autoindex_attr_1', '100 1'),
     ('text', 'sqlite_autoindex_text_1', '10000 2000 2000 1');
