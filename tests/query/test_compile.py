@@ -81,6 +81,11 @@ def test_rows_that_may_repeat_are_made_distinct(db: Db, query: str) -> None:
     assert len(found) == len(set(found))
 
 
+def _loops(plan: str) -> list[str]:
+    """The loops over facts, outermost first."""
+    return [line for line in plan.splitlines() if "SEARCH f" in line]
+
+
 def test_the_written_order_of_clauses_never_matters(db: Db) -> None:
     clauses = ['[?e :name "n1"]', "[?e :age ?a]", "[?e :sex :m]", "[(> ?a 20)]"]
     plans = {
@@ -88,14 +93,14 @@ def test_the_written_order_of_clauses_never_matters(db: Db) -> None:
         for order in (clauses, clauses[::-1], clauses[2:] + clauses[:2])
     }
     assert len(plans) == 1
-    assert "avet" in plans.pop().splitlines()[3]
+    assert "avet" in _loops(plans.pop())[0]
 
 
 def test_a_known_entity_or_a_unique_value_leads(db: Db) -> None:
     plan = db.explain('[:find ?n :where [?e :sex :m] [?e :name ?n] [?e :email "7@x"]]').plan
-    assert "avet" in plan.splitlines()[3]
+    assert "avet" in _loops(plan)[0]
     plan = db.explain("[:find ?n ?m :where [?f :email ?m] [1001 :to ?f] [1001 :name ?n]]").plan
-    assert all("e=?" in line for line in plan.splitlines()[3:])
+    assert all("e=?" in line for line in _loops(plan))
 
 
 def test_a_comparison_of_an_indexed_attribute_is_a_range(db: Db) -> None:

@@ -9,6 +9,7 @@ import attrs
 from persistence.datoms.bootstrap import TX_INSTANT, VALUE_TYPES
 from persistence.datoms.schema import Attribute
 from persistence.ids import TX0
+from persistence.query.arms import Equal, Rows
 from persistence.query.ast import Blank, Const, Pattern, Term, Var
 from persistence.query.body import NOTHING, Body, Key, NotSql
 from persistence.query.cells import (
@@ -23,7 +24,6 @@ from persistence.query.cells import (
 )
 from persistence.query.compile import Compiler
 from persistence.query.params import OfEntity, OfView
-from persistence.query.scope import Equal, Rows
 from persistence.values import Keyword, Kind
 
 # The last instant that a datetime can name stands for "without end".
@@ -241,9 +241,10 @@ class _Join:
             and found.number is not None
             and not found.attribute.many
             and scope.view.one_instant,
+            wanted=self._wanted(e),
         )
         if compiler.dialect.ordered and self.joined and e is None and not indexed:
-            rows = self._set_apart(rows)
+            rows = self._set_apart(rows, self._wanted(e))
         body.from_.append(rows.from_)
         body.where += rows.where
         self._bind(rows, e)
@@ -298,7 +299,23 @@ class _Join:
             raise NotSql(f"{op!r} is neither :db/add nor :db/retract")
         return _ADDED[op.value]
 
-    def _set_apart(self, rows: Rows) -> Rows:
+    def _wanted(self, e: Cell | None) -> set[str]:
+        """The columns that `_bind` reads."""
+        found, compiler = self.found, self.compiler
+        kind = value_kind(compiler, self.pattern.source, found.attribute)
+        value = (*compiler.dialect.parts(kind), *(("k",) if kind is None else ()))
+        places = (
+            (found.e if e is None else Blank(), ("e",)),
+            (found.a if found.number is None else Blank(), ("a",)),
+            (found.v, value),
+            (found.tx, ("tx",)),
+            (found.op, ("op",)),
+            (found.start, ("vf",)),
+            (found.end, ("vt",)),
+        )
+        return {column for term, columns in places if term != Blank() for column in columns}
+
+    def _set_apart(self, rows: Rows, wanted: set[str]) -> Rows:
         """A table of its own, for a join on values that no index holds.
 
         Left to itself SQLite would walk the attribute once for every row before; over a table
@@ -306,18 +323,17 @@ class _Join:
         """
         compiler = self.compiler
         table = compiler.alias("m")
-        names = ["e", "a", "k", *compiler.dialect.payload, "tx", "op", "vf", "vt"]
-        columns = {**rows.columns, "tx": rows.columns["tx"], "op": rows.columns["op"]}
+        names = {*wanted, *(column for column, _ in self.joined)}
         joined = {f"{self.alias}.{column} = {expression}" for column, expression in self.joined}
         where = [condition for condition in rows.where if condition not in joined]
-        select = ", ".join(f"{columns[name]} AS {name}" for name in names)
+        select = ", ".join(f"{rows.columns[name]} AS {name}" for name in sorted(names))
         condition = f" WHERE {' AND '.join(where)}" if where else ""
         compiler.with_[f"{table} "] = f"SELECT {select} FROM {rows.from_}{condition}"
         outer = [f"{self.alias}.{column} = {expression}" for column, expression in self.joined]
         return Rows(
             f"{table} AS {self.alias}",
             tuple(outer),
-            {name: f"{self.alias}.{name}" for name in names},
+            {name: f"{self.alias}.{name}" for name in rows.columns},
         )
 
     def _bind(self, rows: Rows, e: Cell | None) -> None:

@@ -11,12 +11,13 @@ returns, however long the history behind it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import attrs
 
 from persistence.datoms.schema import BOUNDED, CLOSED
+from persistence.query.arms import NO_ROWS, Arm, Derived, Equal, Rows
 from persistence.query.cells import KEYWORD
 from persistence.store.dialect import Column, Dialect
 from persistence.store.protocol import (
@@ -29,7 +30,6 @@ from persistence.store.protocol import (
 NOW: Final = "now"  # the basis is the head of the store
 AS_OF: Final = "as of"
 
-Equal = tuple[str, str]  # a column of `fact` and the expression it must equal
 Parameter = Callable[[str], str]  # "t", "i", "x", "lo", "hi", "path i", "path t", "added t"
 
 
@@ -48,15 +48,6 @@ class View:
     def one_instant(self) -> bool:
         """Whether every fact is seen once, so that keys of the schema hold."""
         return not self.history and not self.between
-
-
-@attrs.frozen(slots=True)
-class Rows:
-    """A FROM item, its conditions, and the expression of each column."""
-
-    from_: str
-    where: tuple[str, ...]
-    columns: dict[str, str]
 
 
 @attrs.frozen
@@ -91,13 +82,15 @@ class Scope:
         intervals: bool,
         op: bool | None = None,
         single: bool = False,
+        wanted: Collection[str] | None = None,
     ) -> Rows:
         """The visible facts as FROM item *alias*.
 
         *equal* and *joined* are conditions on columns; those of *joined* mention other tables.
         Facts of one value whose times touch are made one when *intervals* are asked for. With
         *single* there is at most one fact for every row of the other tables. A lookup that is
-        given no conditions is left to its caller, who adds them to columns of *alias*.
+        given no conditions is left to its caller, who adds them to columns of *alias*. A caller
+        who reads a few columns only names them as *wanted*.
         """
         base = list(equal)
         if attribute is not None:
@@ -109,26 +102,27 @@ class Scope:
         # Postgres takes no condition of a join into a UNION or below a window: it goes inside.
         lateral = lookup and bool(joined) and not self.dialect.ordered
         inside, outside = ([*base, *joined], ()) if lateral else (base, joined)
+        derived = Derived(alias, self.dialect, tuple(outside), wanted, lateral)
         if self.view.history:
             arms = self._history(inside, segments, op)
-            return self._derived(alias, arms, outside, coalesce=coalesce, lateral=lateral)
+            return derived.coalesced(arms, history=True) if coalesce else derived.plain(arms)
         if op is False:
-            return self._derived(alias, [self._select("fact AS f", ["1 = 0"], "f.t0", "0")], ())
+            return derived.plain([NO_ROWS])
         if coalesce:
             arms = self._arms(inside, segments, instant=False, scan=False)
-            return self._derived(alias, arms, outside, coalesce=True, lateral=lateral)
+            return derived.coalesced(arms, self._holds("min(vf)", "max(vt)"))
         several = self.view.overlay or len(segments) > 1
         if several and lookup and self.dialect.ordered and (equal or joined):
             return self._side_by_side(alias, [*base, *joined], segments, single)
         if self.view.overlay or (several and not lookup):
-            arms = self._arms(inside, segments, scan=not lookup)
-            return self._derived(alias, arms, outside, lateral=lateral)
+            return derived.plain(self._arms(inside, segments, scan=not lookup))
         base += joined
         where = [_segment(alias, self.view.branch, segments)]
         where += [f"{alias}.{column} = {expression}" for column, expression in base]
         where += self._seen(alias, segments)
         columns = {name: f"{alias}.{name}" for name in (*_STORED, *self.dialect.payload)}
-        return Rows(f"fact AS {alias}", tuple(where), {**columns, **_tx_op(f"{alias}.t0")})
+        columns |= {"tx": f"{alias}.t0", "op": "1"}
+        return Rows(f"fact AS {alias}", tuple(where), columns)
 
     def _seen(self, alias: str, segments: Sequence[int], instant: bool = True) -> list[str]:
         """The conditions of time under which a row of these segments is visible."""
@@ -156,7 +150,7 @@ class Scope:
 
     def _arms(
         self, base: Sequence[Equal], segments: Sequence[int], *, instant: bool = True, scan: bool
-    ) -> list[str]:
+    ) -> list[Arm]:
         """One SELECT for each segment, and one for the rows that an overlay adds."""
         arms = []
         for segment in segments:
@@ -171,16 +165,16 @@ class Scope:
             where += self._seen("f", [segment], instant)
             if self.view.overlay:
                 where.append(self._not_hidden("f"))
-            arms.append(self._select("fact AS f", where, "f.t0", "1"))
+            arms.append(Arm("fact AS f", where))
         if self.view.overlay:
             where = [f"f.{column} = {expression}" for column, expression in base if column != "ix"]
             where += self._added("f", instant)
-            arms.append(self._select(f"{self.overlay[1]} AS f", where, "f.t0", "1"))
+            arms.append(Arm(f"{self.overlay[1]} AS f", where))
         return arms
 
     def _history(
         self, base: Sequence[Equal], segments: Sequence[int], op: bool | None
-    ) -> list[str]:
+    ) -> list[Arm]:
         """Every assertion, and every retraction: the end of a row in system time."""
         arms = []
         equal = [f"f.{column} = {expression}" for column, expression in base]
@@ -196,17 +190,10 @@ class Scope:
             if self.view.overlay:
                 added = [*equal, f"f.{tx} <= {self.parameter('added t')}", *since]
                 added = [condition for condition in added if not condition.startswith("f.ix")]
-                arms.append(
-                    self._select(f"{self.overlay[1]} AS f", added, f"f.{tx}", str(int(wanted)))
-                )
+                arms.append(Arm(f"{self.overlay[1]} AS f", added, f"f.{tx}", str(int(wanted))))
                 where.append(self._not_hidden("f"))
-            arms.append(self._select("fact AS f", where + since, f"f.{tx}", str(int(wanted))))
-        return arms or [self._select("fact AS f", ["1 = 0"], "f.t0", "0")]
-
-    def _select(self, from_: str, where: Sequence[str], tx: str, op: str) -> str:
-        columns = ", ".join(f"f.{column}" for column in ("e", "a", "k", *self.dialect.payload))
-        condition = f" WHERE {' AND '.join(where)}" if where else ""
-        return f"SELECT {columns}, {tx} AS tx, {op} AS op, f.vf, f.vt FROM {from_}{condition}"
+            arms.append(Arm("fact AS f", where + since, f"f.{tx}", str(int(wanted))))
+        return arms or [NO_ROWS]
 
     def _added(self, alias: str, instant: bool = True) -> list[str]:
         """The conditions under which a row that an overlay adds is visible."""
@@ -215,38 +202,6 @@ class Scope:
         if self.view.since:
             where.append(f"{alias}.t0 > {self.parameter('x')}")
         return where + (self._holds(f"{alias}.vf", f"{alias}.vt") if instant else [])
-
-    def _derived(
-        self,
-        alias: str,
-        arms: Sequence[str],
-        joined: Sequence[Equal],
-        *,
-        coalesce: bool = False,
-        lateral: bool = False,
-    ) -> Rows:
-        body = " UNION ALL ".join(arms)
-        if coalesce:
-            body = self._coalesced(body, self.view.history)
-        columns = {name: f"{alias}.{name}" for name in (*_ALL, *self.dialect.payload)}
-        where = tuple(f"{alias}.{column} = {expression}" for column, expression in joined)
-        return Rows(f"{'LATERAL ' * lateral}({body}) AS {alias}", where, columns)
-
-    def _coalesced(self, body: str, history: bool) -> str:
-        """Gaps and islands: pieces of one value that touch or overlap read as one."""
-        fact = ", ".join(("e", "a", "k", *self.dialect.payload))
-        if history:
-            fact += ", tx, op"
-        over = f"OVER (PARTITION BY {fact} ORDER BY vf, vt ROWS BETWEEN UNBOUNDED PRECEDING AND"
-        starts = f"SELECT *, vf > max(vt) {over} 1 PRECEDING) AS apart FROM ({body}) AS pieces"
-        count = "sum(CASE WHEN apart IS NULL OR NOT apart THEN 0 ELSE 1 END)"
-        islands = f"SELECT *, {count} {over} CURRENT ROW) AS island FROM ({starts}) AS starts"
-        rest = "" if history else ", max(tx) AS tx, 1 AS op"
-        having = [] if history else self._holds("min(vf)", "max(vt)")
-        return (
-            f"SELECT {fact}{rest}, min(vf) AS vf, max(vt) AS vt FROM ({islands}) AS islands"
-            f" GROUP BY {fact}, island{' HAVING ' + ' AND '.join(having) if having else ''}"
-        )
 
     def _not_hidden(self, alias: str) -> str:
         key = ("e", "a", "k", *self.dialect.payload, "t0")
@@ -290,11 +245,11 @@ class Scope:
             name: f"coalesce({', '.join(f'{side}.{name}' for side in sides)})" for name in names
         }
         from_ = f"({rows}) AS {driver}{''.join(joins)}"
-        return Rows(from_, (f"{columns['e']} IS NOT NULL",), {**columns, **_tx_op(columns["t0"])})
+        columns |= {"tx": columns["t0"], "op": "1"}
+        return Rows(from_, (f"{columns['e']} IS NOT NULL",), columns)
 
 
 _STORED: Final = ("e", "a", "k", "vf", "vt", "t0")
-_ALL: Final = ("e", "a", "k", "tx", "op", "vf", "vt")
 
 
 def overlay_columns(dialect: Dialect, part: str) -> list[Column]:
@@ -311,10 +266,6 @@ OVERLAY: Final = {
     "added": ("e", "a", "k", "vf", "vt", "t0", "t1"),
     "named": (),
 }
-
-
-def _tx_op(t0: str) -> dict[str, str]:
-    return {"tx": t0, "op": "1"}
 
 
 def _segment(alias: str, branch: int, kinds: Sequence[int]) -> str:

@@ -62,25 +62,12 @@ class Finished:
     distinct: bool  # the rows are those of the answer, each once
 
 
-def guard(compiler: Compiler, body: Body) -> None:
-    """Let the statement fail when the head is not the one that its views were chosen for.
-
-    The check stands before everything else, so that it is made even when nothing is found.
-    """
-    source = next(iter(compiler.facts))
-    head = compiler.parameters.add(OfView(source, "head"), "i")
-    item, condition = compiler.dialect.guard(head)
-    if item:
-        body.from_.insert(0, item)
-    body.where.insert(0, condition)
-
-
 def rows(compiler: Compiler, body: Body, wanted: Sequence[Var]) -> Statement:
     """The distinct values of *wanted*."""
-    guard(compiler, body)
+    guarded = guard(compiler, body)
     cells = [body.env[var] for var in wanted]
     sql = _distinct(compiler, body, cells, wanted)
-    return statement(compiler, f"{sql} LIMIT {limit(compiler)}", [cell.kind for cell in cells])
+    return statement(compiler, sql + _limit(compiler, guarded), [cell.kind for cell in cells])
 
 
 def statement(compiler: Compiler, sql: str, kinds: Sequence[int | None]) -> Statement:
@@ -95,17 +82,35 @@ def statement(compiler: Compiler, sql: str, kinds: Sequence[int | None]) -> Stat
     return Statement(text, meanings, tuple(kinds), compiler.traps)
 
 
-def limit(compiler: Compiler) -> str:
-    return f"({compiler.parameters.add(OfLimit(False), 'i')} + 0)"
+def guard(compiler: Compiler, body: Body) -> str:
+    """Let the statement fail when the head is not the one that its views were chosen for.
+
+    The check is made before the first row is read, even when there is none. It is a condition
+    that mentions no table, or where the engine judges such a condition by row, a part of the
+    limit, for which this gives a template. A FROM item in front of the others would make SQLite
+    write down a whole union that it could read row by row.
+    """
+    source = next(iter(compiler.facts))
+    head = compiler.parameters.add(OfView(source, "head"), "i")
+    item, condition = compiler.dialect.guard(head)
+    if item:
+        return f"coalesce((SELECT {{}} FROM {item} WHERE {condition}), 0)"
+    body.where.insert(0, condition)
+    return "({})"
+
+
+def _limit(compiler: Compiler, guarded: str, *, applied: bool = False) -> str:
+    most = compiler.parameters.add(OfLimit(applied), "i")
+    return f" LIMIT {guarded.format(f'{most} + 0')}"
 
 
 def finished(
     compiler: Compiler, body: Body, query: Query, aggregate: Callable[[str], Aggregate | None]
 ) -> Finished:
     """The statement that answers *query* from a body that holds all its clauses."""
-    guard(compiler, body)
+    guarded = guard(compiler, body)
     if query.aggregates:
-        grouped = _grouped(compiler, body, query, aggregate)
+        grouped = _grouped(compiler, body, query, aggregate, guarded)
         if grouped is not None:
             return grouped
     shown = tuple(dict.fromkeys(_variables(query)))
@@ -124,7 +129,7 @@ def finished(
             )
             columns = ", ".join(by)
             sql += f" ORDER BY {columns}" if columns else ""
-    sql += f" LIMIT ({compiler.parameters.add(OfLimit(ordered), 'i')} + 0)"
+    sql += _limit(compiler, guarded, applied=ordered)
     if ordered and query.offset is not None:
         sql += f" OFFSET ({compiler.parameters.add(OfLimit(True, offset=True), 'i')} + 0)"
     made = statement(compiler, sql, [cell.kind for cell in cells])
@@ -154,7 +159,11 @@ def _distinct(compiler: Compiler, body: Body, cells: Sequence[Cell], shown: Sequ
 
 
 def _grouped(
-    compiler: Compiler, body: Body, query: Query, aggregate: Callable[[str], Aggregate | None]
+    compiler: Compiler,
+    body: Body,
+    query: Query,
+    aggregate: Callable[[str], Aggregate | None],
+    guarded: str,
 ) -> Finished | None:
     """Groups made by the engine, or None if an aggregate is not its business."""
     shown = tuple(dict.fromkeys(_variables(query)))
@@ -197,7 +206,7 @@ def _grouped(
             finish.append((at, 1, None))
     sql = f"SELECT {', '.join(columns)} {source}"
     sql += f" GROUP BY {', '.join(by)}" if by else " HAVING count(*) > 0"
-    sql += f" LIMIT {limit(compiler)}"
+    sql += _limit(compiler, guarded)
     return Finished(statement(compiler, sql, kinds), (), tuple(finish), True, False, True)
 
 
