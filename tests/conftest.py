@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from psycopg import sql
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +31,10 @@ slow_is_fine = {
 settings.register_profile("dev", **slow_is_fine)
 settings.register_profile("ci", database=None, **slow_is_fine)
 settings.register_profile("deep", max_examples=2_000, **slow_is_fine)
+# While the code moves: few examples, and a failure is shown as it was found.
+settings.register_profile(
+    "quick", max_examples=25, phases=[Phase.explicit, Phase.reuse, Phase.generate], **slow_is_fine
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:12]

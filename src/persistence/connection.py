@@ -26,18 +26,19 @@ from persistence.audit.record import (
     leaf_hash,
     metadata_digest,
 )
-from persistence.catalog import Catalog, State
+from persistence.catalog import Catalog, State, placed, with_branches
 from persistence.clock import Clock, SystemClock
 from persistence.coordinates import resolve_basis, stored_values
-from persistence.datoms import InstantLike, Payload, Schema
+from persistence.datoms import InstantLike, Payload, Schema, line_flags
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import View
-from persistence.db import Db, Report
+from persistence.db import Db, Report, Source
 from persistence.errors import StoreBusy, StoreClosed
 from persistence.query import FunctionRegistry
-from persistence.session import SessionSource, WriterBase
+from persistence.session import BranchSource, SessionSource, WriterBase
 from persistence.store import Batch, Head, Session, Snapshot, Store, TxRow
 from persistence.store.dialect import Dialect
+from persistence.store.layers import Layers
 from persistence.transact import Prepared, ensure_entities, laid_over, prepare, speculate
 from persistence.values import Keyword
 
@@ -58,6 +59,8 @@ class _Request:
     options: Mapping[str, Any]
     author: str | None
     decide: Decide | None = None
+    branch: int = 0
+    after: State | None = None  # the catalog once it is committed
     prepared: Prepared | None = None
     tx: TxRow | None = None
     error: BaseException | None = None
@@ -91,16 +94,23 @@ class Connection:
 
     # ----------------------------------------------------------------- reading
 
-    def db(self) -> Db:
-        """The current database value."""
+    def db(self, branch: int = 0) -> Db:
+        """The current database value, of the main line or of a branch."""
         with self.store.snapshot() as snapshot:
             head = snapshot.head()
             if head.t > self.catalog.t:
                 self.catalog.refresh(snapshot, head)
-        return self._value(head.t, head.time)
+        return self._value(head.t, max(self.clock.now(), head.time), branch)
 
-    def _value(self, t: int, time: int) -> Db:
-        return Db(self, View(t, max(self.clock.now(), time)))
+    def _value(self, t: int, instant: int, branch: int) -> Db:
+        if not branch:
+            return Db(self, View(t, instant))
+        view = View(t, instant, branch=branch, ancestors=self.catalog.state.line(branch))
+        return Db(self.on(branch), view)
+
+    def on(self, branch: int) -> Source:
+        """What a database value of *branch* reads."""
+        return BranchSource(self, branch) if branch else self
 
     @property
     def dialect(self) -> Dialect:
@@ -121,8 +131,18 @@ class Connection:
     def flags(self, number: int) -> int:
         return self.catalog.state.flags.get(number, 0)
 
+    def flags_on(self, branch: int, number: int) -> int:
+        """The flags of an attribute along the line of *branch*."""
+        state = self.catalog.state
+        line = (branch, *(ancestor for ancestor, _ in state.line(branch)))
+        return line_flags(state.flags_of(each, number) for each in line)
+
     def schema_at(self, t: int) -> Schema:
         return self.catalog.schema_at(t, self.store)
+
+    def schema_on(self, branch: int, t: int) -> Schema:
+        """The schema of *branch* as of *t*."""
+        return self.catalog.schema_at(t, self.store, branch)
 
     def resolve_basis(self, x: int | bytes | InstantLike) -> int:
         """The t that *x* names.
@@ -159,6 +179,7 @@ class Connection:
         valid_to: InstantLike | None = None,
         meta: Mapping[Any, Any] | None = None,
         author: str | None = None,
+        branch: int = 0,
     ) -> Report:
         """Commits *forms* as one transaction, durably, and tells what it did.
 
@@ -169,7 +190,7 @@ class Connection:
         if not isinstance(forms, str | Mapping | list | tuple):
             forms = list(forms)  # an iterator is read once, a commit may be tried again
         options = {"valid_from": valid_from, "valid_to": valid_to, "meta": meta}
-        return self._enqueued(_Request(forms, options, author))
+        return self._enqueued(_Request(forms, options, author, None, branch))
 
     def decided(
         self,
@@ -179,6 +200,7 @@ class Connection:
         valid_to: InstantLike | None = None,
         meta: Mapping[Any, Any] | None = None,
         author: str | None = None,
+        branch: int = 0,
     ) -> Report:
         """Commits what *decide* gives once the write lock is held, as one transaction.
 
@@ -187,7 +209,7 @@ class Connection:
         here, and nothing is written.
         """
         options = {"valid_from": valid_from, "valid_to": valid_to, "meta": meta}
-        return self._enqueued(_Request((), options, author, decide))
+        return self._enqueued(_Request((), options, author, decide, branch))
 
     def _enqueued(self, request: _Request) -> Report:
         self._waiting.append(request)
@@ -233,11 +255,11 @@ class Connection:
             request.error = None
         with self.store.session() as session:
             head = session.head()
-            state = self.catalog.refresh(session, head)
+            group = _Group(head, self.catalog.refresh(session, head))
             for request in requests:
                 try:
                     with nullcontext() if alone else session.savepoint():
-                        head, state = self._append(session, head, state, request)
+                        group = self._append(session, group, request)
                     done.append(request)
                 except Exception as error:
                     request.error = error
@@ -245,63 +267,53 @@ class Connection:
                         raise
         for request in done:
             prepared = request.prepared
-            assert prepared is not None
-            self.catalog.advance(
-                prepared.t,
-                prepared.numbers,
-                prepared.flags,
-                prepared.schema,
-                changed=prepared.declares,
-            )
+            assert prepared is not None and request.after is not None
+            changed = prepared.declares or prepared.branches
+            self.catalog.advance(prepared.t, request.after, changed=changed)
             if self._listeners:
                 self._reports.append(self._report(request))
 
-    def _append(
-        self, session: Session, head: Head, state: State, request: _Request
-    ) -> tuple[Head, State]:
-        """Prepares one request on top of *head* and appends it; gives the head after it."""
+    def _append(self, session: Session, group: _Group, request: _Request) -> _Group:
+        """Prepares one request on top of *group* and appends it; gives the group with it."""
+        head, branch = group.head, request.branch
+        state = group.states.get(branch) or self.catalog.on(branch, session, group.state)
+        line = state.line(branch)
         time = self.clock.now()
         if head.t:  # an empty log has no time that could go backwards
             time = max(time, head.time)
 
         def before() -> Db:
-            return Db(SessionSource(self, session, state), View(basis=head.t, instant=time))
+            view = View(basis=head.t, instant=time, branch=branch, ancestors=line)
+            return Db(SessionSource(self, session, state), view)
 
-        base = WriterBase(
-            session,
-            state,
-            head,
-            self.transaction_functions,
-            before,
-        )
+        layers = Layers(session, ((branch, None), *line))
+        base = WriterBase(session, state, head, self.transaction_functions, before, layers)
         forms = request.forms if request.decide is None else request.decide(base)
         prepared = prepare(base, forms, time=time, **request.options)
         if prepared.ensured:
             ensured = laid_over(before(), prepared)
             ensure_entities(ensured, prepared, self.transaction_functions)
+        parent_t, parent = group.tip(session, branch)
         header = Header(
-            parent=head.id or NO_PARENT,
+            parent=parent or NO_PARENT,
             datoms_root=datoms_root(prepared.encoded()),
             datoms=len(prepared.changes),
-            branch=0,
+            branch=branch,
             time=time,
             author=request.author,
             metadata=metadata_digest(prepared.meta),
         )
         tx_id, data = entry(header, head.leaf or NO_LEAF)
         leaf = leaf_hash(data)
-        request.tx = TxRow(prepared.t, 0, head.t, tx_id, time, prepared.next_e, data, leaf)
+        request.tx = TxRow(prepared.t, branch, parent_t, tx_id, time, prepared.next_e, data, leaf)
         request.prepared = prepared
+        if state.branches:
+            prepared.place_indexes(branch)
         session.append(_batch(request.tx, prepared, state))
         after = Head(prepared.t, tx_id, time, leaf, prepared.next_e)
-        if prepared.numbers or prepared.schema is not state.schema:
-            state = attrs.evolve(
-                state,
-                numbers={**state.numbers, **prepared.numbers},
-                idents={**state.idents, **{n: i for i, n in prepared.numbers.items()}},
-                schema=prepared.schema,
-            )
-        return after, state
+        group = group.after(branch, after, state, prepared)
+        request.after = group.state
+        return group
 
     # -------------------------------------------------------------- publishing
 
@@ -310,8 +322,8 @@ class Connection:
         assert prepared is not None and tx is not None
         now = max(self.clock.now(), tx.time)
         return Report(
-            db_before=Db(self, View(tx.parent, now)),
-            db_after=Db(self, View(tx.t, now)),
+            db_before=self._value(tx.t - 1, now, tx.branch),
+            db_after=self._value(tx.t, now, tx.branch),
             tempids=prepared.tempids,
             t=tx.t,
             time=tx.time,
@@ -367,21 +379,67 @@ def _collector_paused() -> Iterator[None]:
         gc.enable()
 
 
+@attrs.frozen(eq=False)
+class _Group:
+    """Transactions that are committed together, up to one of them."""
+
+    head: Head
+    state: State  # of the main line
+    states: Mapping[int, State] = attrs.field(factory=dict)  # of every branch written so far
+    tips: Mapping[int, tuple[int, bytes]] = attrs.field(factory=dict)
+
+    def tip(self, session: Session, branch: int) -> tuple[int, bytes]:
+        """The last transaction of *branch*, or of the line it came from: its t and its id."""
+        if not self.state.branches:
+            return self.head.t, self.head.id
+        known = self.tips.get(branch)
+        if known is None:
+            known = session.last_on(branch, self.head.t)
+            for ancestor, base in self.state.line(branch):
+                known = known if known[0] else session.last_on(ancestor, base)
+        return known
+
+    def after(self, branch: int, head: Head, state: State, prepared: Prepared) -> _Group:
+        """This group with one more transaction on *branch*, prepared in *state*."""
+        changed = prepared.schema is not state.schema
+        main = self.state.with_numbers(prepared.numbers)
+        main = main.with_flags(branch, prepared.flags).with_flags(0, prepared.index_flags)
+        if not branch:
+            main = attrs.evolve(
+                main,
+                schema=prepared.schema if changed else main.schema,
+                branches=with_branches(main.branches, prepared.changes)
+                if prepared.branches
+                else main.branches,
+            )
+        if prepared.index_flags:
+            main = attrs.evolve(main, schema=placed(main.schema, main.flags))
+        own = attrs.evolve(main, schema=prepared.schema) if branch else main
+        # A new attribute, index or branch is seen by every branch: they are looked at anew.
+        states = {} if changed or prepared.branches else self.states
+        tips = {**self.tips, branch: (head.t, head.id)}
+        return _Group(head, main, {**states, branch: own}, tips)
+
+
 def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:
     built_in = boot.BUILT_IN_IDS.items() if tx.t == 1 else ()
     fresh = prepared.numbers.items()
+    branch = tx.branch
+    flags = [
+        (number, flag)
+        for number, flag in prepared.flags.items()
+        if flag & ~state.flags_of(branch, number)
+    ]
     return Batch(
         tx=tx,
         attributes=[(number, ident.name) for ident, number in (*built_in, *fresh) if number],
-        flags=[
-            (number, flag)
-            for number, flag in prepared.flags.items()
-            if state.flags.get(number, 0) | flag != state.flags.get(number, 0)
-        ],
+        flags=[*([] if branch else flags), *prepared.index_flags.items()],
         blobs=list(prepared.interned.items()),
         log=prepared.changes,
         remove=prepared.cuts.remove,
         insert=prepared.cuts.insert,
         texts=prepared.texts,
         reindex=prepared.reindex,
+        owned=prepared.owned,
+        branch_flags=[(branch, *flag) for flag in flags] if branch else [],
     )

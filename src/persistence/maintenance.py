@@ -21,6 +21,7 @@ from persistence.datoms import bootstrap as boot
 from persistence.datoms.rectangles import OPEN_T
 from persistence.errors import PersistenceError
 from persistence.store import Session, Snapshot, TxRow, open_store
+from persistence.store.layers import Layers
 from persistence.values import (
     INTERNED,
     Keyword,
@@ -109,7 +110,7 @@ def replay(
         ]
         target.write_index(remove=cuts.remove, insert=cuts.insert, texts=texts)
         if any(change[1] in boot.SCHEMA_IDS for change in changes):
-            schema = read_schema(target, numbers, None, source)
+            schema = read_schema(Layers(target, ((0, None),)), numbers, source)
             forgetful = frozenset(n for ident, n in numbers.items() if schema[ident].no_history)
         if progress is not None and t % _STEP == 0:
             progress(t, last)

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
 from persistence.catalog import State
 from persistence.coordinates import resolve_basis, stored_values
-from persistence.datoms import BOUNDED, CLOSED, InstantLike, Live, Payload, Schema
+from persistence.datoms import (
+    BOUNDED,
+    CLOSED,
+    OPEN,
+    OWNING,
+    InstantLike,
+    Live,
+    Payload,
+    Schema,
+    line_flags,
+)
 from persistence.db import Db, Report, Source
 from persistence.query import FunctionRegistry
 from persistence.store import Head, Session, Snapshot
 from persistence.store.dialect import Dialect
+from persistence.store.layers import Layers
 from persistence.values import Keyword
 
 
@@ -31,6 +42,15 @@ class WriterBase:
     head: Head
     functions: Mapping[Keyword, Callable[..., Any]]
     value: Callable[[], Db]
+    layers: Layers
+
+    @property
+    def branch(self) -> int:
+        return self.layers.line[0][0]
+
+    @property
+    def inherited(self) -> set[Live]:
+        return self.layers.inherited
 
     @property
     def schema(self) -> Schema:
@@ -49,16 +69,16 @@ class WriterBase:
         return self.head.next_e
 
     def live(self, pairs: Iterable[tuple[int, int]], after: int) -> list[Live]:
-        return self.session.live(0, pairs, None, after)
+        return self.layers.live(pairs, after)
 
     def live_entities(self, entities: Iterable[int], after: int) -> list[Live]:
-        return self.session.live_entities(0, entities, None, after)
+        return self.layers.live_entities(entities, after)
 
     def live_values(self, keys: Iterable[tuple[int, int, Payload]]) -> list[Live]:
-        return self.session.live_values(0, keys)
+        return self.layers.live_values(keys)
 
     def live_attributes(self, attributes: Iterable[int]) -> list[Live]:
-        return self.session.live_attributes(0, attributes)
+        return self.layers.live_attributes(attributes)
 
     def blobs(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
         return self.session.blobs(ids)
@@ -93,16 +113,84 @@ class SessionSource:
         return self.state.idents[number]
 
     def flags(self, number: int) -> int:
-        return BOUNDED | CLOSED  # those of the session itself are not known before it ends
+        return self.flags_on(0, number)
+
+    def flags_on(self, branch: int, number: int) -> int:
+        """The flags along the line of *branch*: all of them, because those that the session
+        itself switches on are not known before it ends."""
+        every = BOUNDED | CLOSED | OPEN | OWNING
+        return line_flags([every] * (1 + len(self.state.line(branch))))
 
     def schema_at(self, t: int) -> Schema:
         return self.state.schema
+
+    def schema_on(self, branch: int, t: int) -> Schema:
+        """The schema of *branch*, which is the one that is written."""
+        return self.state.schema
+
+    def on(self, branch: int) -> Source:
+        return BranchSource(self, branch) if branch else self
 
     def resolve_basis(self, x: int | bytes | InstantLike) -> int:
         return resolve_basis(self.session, x)
 
     def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
         return stored_values(self.session, keys)
+
+    def speculate(self, db: Db, forms: Any, options: Mapping[str, Any]) -> Report:
+        report: Report = self.inner.speculate(db, forms, options)
+        return report
+
+
+class Line(Source, Protocol):
+    """A source that knows every branch."""
+
+    def flags_on(self, branch: int, number: int) -> int: ...
+
+    def schema_on(self, branch: int, t: int) -> Schema: ...
+
+
+@attrs.frozen(eq=False)
+class BranchSource:
+    """The connection, or its session, as database values of one branch see it."""
+
+    inner: Line
+    branch: int
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.inner.dialect
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        return self.inner.functions
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        return self.inner.snapshot()
+
+    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
+        return self.inner.deadline(seconds)
+
+    def attribute_id(self, ident: Keyword) -> int | None:
+        return self.inner.attribute_id(ident)
+
+    def ident(self, number: int) -> Keyword:
+        return self.inner.ident(number)
+
+    def flags(self, number: int) -> int:
+        return self.inner.flags_on(self.branch, number)
+
+    def schema_at(self, t: int) -> Schema:
+        return self.inner.schema_on(self.branch, t)
+
+    def on(self, branch: int) -> Source:
+        return self.inner.on(branch)
+
+    def resolve_basis(self, x: int | bytes | InstantLike) -> int:
+        return self.inner.resolve_basis(x)
+
+    def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
+        return self.inner.values(keys)
 
     def speculate(self, db: Db, forms: Any, options: Mapping[str, Any]) -> Report:
         report: Report = self.inner.speculate(db, forms, options)

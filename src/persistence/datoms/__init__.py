@@ -1,5 +1,6 @@
 """What a fact is: datoms, valid time, rectangles and schema. Pure; nothing here does I/O."""
 
+from persistence.datoms.adopt import Owned, adopt, segment_flags
 from persistence.datoms.datom import Datom
 from persistence.datoms.interval import (
     BEGINNING,
@@ -23,7 +24,7 @@ from persistence.datoms.rectangles import (
     cut,
     states,
 )
-from persistence.datoms.schema import BOUNDED, CLOSED, Attribute, Schema
+from persistence.datoms.schema import BOUNDED, CLOSED, OPEN, OWNING, Attribute, Schema, line_flags
 
 __all__ = [
     "ASSERT",
@@ -31,6 +32,8 @@ __all__ = [
     "BOUNDED",
     "CLOSED",
     "FOREVER",
+    "OPEN",
+    "OWNING",
     "RETRACT",
     "Attribute",
     "Cell",
@@ -41,12 +44,16 @@ __all__ = [
     "InstantLike",
     "Interval",
     "Live",
+    "Owned",
     "Payload",
     "Schema",
     "ValueKey",
+    "adopt",
     "cut",
     "instant",
     "interval",
+    "line_flags",
     "moment",
+    "segment_flags",
     "states",
 ]

@@ -36,6 +36,11 @@ NO_HISTORY: Final = Keyword("db/noHistory")
 FULLTEXT: Final = Keyword("db/fulltext")
 SENSITIVE: Final = Keyword("db/sensitive")
 TX_INSTANT: Final = Keyword("db/txInstant")  # virtual: it stands in the transaction itself
+BRANCH_NAME: Final = Keyword("db.branch/name")  # on the transaction that began the branch
+BRANCH_PARENT: Final = Keyword("db.branch/parent")
+BRANCH_BASE: Final = Keyword("db.branch/base")
+BRANCH_DISCARDED: Final = Keyword("db.branch/discarded")
+BRANCH_MERGED: Final = Keyword("db.branch/merged")  # on the transaction that took it in
 ENSURE: Final = Keyword("db/ensure")  # virtual: a demand on a transaction, not a fact
 
 BUILT_IN: Final = (
@@ -56,11 +61,17 @@ BUILT_IN: Final = (
     _attribute(15, "db/fulltext", "boolean"),
     _attribute(16, "db/sensitive", "boolean"),
     _attribute(17, "db/txInstant", "instant"),
+    _attribute(18, "db.branch/name", "string"),
+    _attribute(19, "db.branch/parent", "long"),
+    _attribute(20, "db.branch/base", "long"),
+    _attribute(21, "db.branch/discarded", "boolean"),
+    _attribute(22, "db.branch/merged", "long"),
 )
 BUILT_IN_IDS: Final[dict[Keyword, int]] = {
     attribute.ident: number for number, attribute in enumerate(BUILT_IN, start=1)
 }
 SCHEMA_IDS: Final = frozenset(range(1, 17))  # a change of one of these is a change of the schema
+BRANCH_IDS: Final = frozenset(range(18, 22))  # what is known of branches, on the main line
 
 # What :db/valueType may say, and the kinds of value that each type takes. A type with one kind
 # lets queries compare payloads alone.

@@ -15,6 +15,17 @@ from persistence.values import Keyword
 
 BOUNDED: Final = 1  # the attribute has, or had, facts with an end in valid time
 CLOSED: Final = 2  # the attribute has facts that are no longer believed
+OPEN: Final = 4  # on a branch: it has open facts of its own
+OWNING: Final = 8  # on a branch: it owns facts that it inherited
+LINE_BITS: Final = 4  # flags of a line of branches: those of the nearest in the lowest bits
+
+
+def line_flags(flags: Iterable[int]) -> int:
+    """The flags of an attribute on a line of branches, nearest first, as one number."""
+    packed = 0
+    for place, flag in enumerate(flags):
+        packed |= (flag & (1 << LINE_BITS) - 1) << LINE_BITS * place
+    return packed
 
 
 REF: Final = Keyword("db.type/ref")

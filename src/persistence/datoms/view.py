@@ -10,6 +10,8 @@ from persistence.datoms.interval import Interval
 from persistence.datoms.rectangles import FactRow, Payload
 from persistence.values import Keyword
 
+# (branch, base): a branch, and the t up to which its descendant sees it
+Ancestor = tuple[int, int]
 # (e, a, k, payload, t0): a stored assert of which a speculation cuts some rectangle
 Hidden = tuple[int, int, int, Payload, int]
 
@@ -38,14 +40,31 @@ class View:
     """The coordinates of a database value.
 
     `basis` is a t, `instant` and `between` are microseconds of valid time. `pinned` tells
-    whether the instant was asked for or is only the moment at which the value was taken.
+    whether the instant was asked for or is only the moment at which the value was taken. A
+    branch shows its own facts and, as of its base, those of the line it came from: `ancestors`
+    names that line, the nearest first.
     """
 
     basis: int
     instant: int
     pinned: bool = False
     branch: int = 0
+    ancestors: tuple[Ancestor, ...] = ()
     since: int | None = None
     history: bool = False
     between: Interval | None = None
     overlay: Overlay | None = None
+
+    def as_of(self, t: int) -> View:
+        """This view as of *t*, on the branch of its line that had begun by then."""
+        branch, ancestors = at_basis(self.branch, self.ancestors, t)
+        return attrs.evolve(self, basis=t, branch=branch, ancestors=ancestors)
+
+
+def at_basis(
+    branch: int, ancestors: tuple[Ancestor, ...], t: int
+) -> tuple[int, tuple[Ancestor, ...]]:
+    """The branch of a line that stands at *t*, and its own ancestors."""
+    while ancestors and t <= ancestors[0][1]:
+        branch, ancestors = ancestors[0][0], ancestors[1:]
+    return branch, ancestors

@@ -45,7 +45,14 @@ class Source(Protocol):
         ...
 
     def flags(self, number: int) -> int:
-        """BOUNDED and CLOSED, as far as the attribute has such rectangles."""
+        """BOUNDED and CLOSED, as far as the attribute has such rectangles.
+
+        On a branch these are the flags of its line, as `line_flags` packs them.
+        """
+        ...
+
+    def on(self, branch: int) -> Source:
+        """The source that values of *branch* read."""
         ...
 
     def schema_at(self, t: int) -> Schema:

@@ -124,7 +124,11 @@ class Db:
         return self._view(between=wanted)
 
     def _view(self, **changes: Any) -> Db:
-        view = attrs.evolve(self.view, **changes)
+        view, source = attrs.evolve(self.view, **changes), self.source
+        if view.ancestors:
+            view = view.as_of(view.basis)
+            if view.branch != self.view.branch:
+                source = source.on(view.branch)  # before the branch began
         if view.overlay is not None and view.basis <= view.overlay.base:
             view = attrs.evolve(view, overlay=None)  # before the speculation began
         if view.pinned and (view.between is not None or view.history):
@@ -133,7 +137,7 @@ class Db:
                 f"valid_at() asks for one instant and {shown} for all of a range",
                 hint="keep one of them; ?from and ?to are visible to the query",
             )
-        return Db(self.source, view)
+        return Db(source, view)
 
     # -------------------------------------------------------------- questions
 

@@ -54,6 +54,22 @@ _VALUES: Final = _driven(
 )
 # Here the planner may choose: it knows how many facts these very attributes have.
 _ATTRIBUTES: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.a = ANY ($4::bigint[])"
+_OWNED: Final = """
+    SELECT o.a, o.e, o.k, o.n, o.s
+    FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
+        AS x (a, e, k, n, s)
+    CROSS JOIN LATERAL (
+        SELECT * FROM owned AS o WHERE o.branch = ANY ($1::bigint[]) AND o.a = x.a AND o.e = x.e
+            AND o.k = x.k AND o.n = x.n AND o.s = x.s OFFSET 0
+    ) AS o
+"""
+_LAST_ON_MAIN: Final = (
+    "SELECT t, id FROM tx WHERE branch = 0 AND t <= $1::bigint ORDER BY t DESC LIMIT 1"
+)
+_LAST_ON_BRANCH: Final = (
+    "SELECT t, id FROM tx WHERE branch = $1::bigint AND branch > 0 AND t <= $2::bigint"
+    " ORDER BY t DESC LIMIT 1"
+)
 # Segments are few and rows many, so it jumps from one segment to the next.
 SEGMENTS: Final = """
     WITH RECURSIVE segment (seg) AS (
@@ -176,6 +192,26 @@ class PostgresReads(ABC):
         view = _NOW if t is None else _THEN
         found = self.rows(_VIEWED[sql, view], (3 * branch, t, after, *arrays))
         return [(e, a, k, joined(k, n, s), vf, vt, t0) for e, a, k, n, s, vf, vt, t0 in found]
+
+    def owned(
+        self, branches: Sequence[int], facts: Iterable[tuple[int, int, int, Payload]]
+    ) -> set[tuple[int, int, int, Payload]]:
+        keys = [(a, e, k, *split(k, payload)[:2]) for a, e, k, payload in facts]
+        if not keys or not branches:
+            return set()
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        found = self.rows(_OWNED, (list(branches), *columns))
+        return {(a, e, k, joined(k, n, s)) for a, e, k, n, s in found}
+
+    def branch_flags(self) -> list[tuple[int, int, int]]:
+        return self.rows("SELECT branch, a, flags FROM branch_attr")
+
+    def last_on(self, branch: int, t: int) -> tuple[int, bytes]:
+        if branch:
+            found = self.rows(_LAST_ON_BRANCH, (branch, t))
+        else:
+            found = self.rows(_LAST_ON_MAIN, (t,))
+        return (found[0][0], found[0][1]) if found else (0, b"")
 
     def changes_of(self, attributes: Iterable[int], after: int) -> list[int]:
         return [t for (t,) in self.rows(_CHANGES, (sorted(attributes), after))]

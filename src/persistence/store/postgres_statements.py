@@ -14,7 +14,7 @@ import attrs
 
 from persistence.store.postgres_payload import split
 from persistence.store.postgres_read import SEGMENTS
-from persistence.store.protocol import FactRow
+from persistence.store.protocol import FactRow, Owned
 from persistence.store.words import words
 
 
@@ -48,6 +48,15 @@ LOG: Final = Write(
 FACT: Final = Write(
     "INSERT INTO fact (seg, a, e, k, vf, vt, t0, t1, ix, node, n, s, d) SELECT * FROM {rows} AS x",
     ("bigint",) * 11 + ("text", "float8"),
+)
+OWN: Final = Write(
+    "INSERT INTO owned (branch, a, e, k, n, s) SELECT * FROM {rows} AS x",
+    ("bigint",) * 5 + ("text",),
+)
+BRANCH_FLAGS: Final = Write(
+    """INSERT INTO branch_attr AS b (branch, a, flags) SELECT * FROM {rows} AS x
+    ON CONFLICT (branch, a) DO UPDATE SET flags = b.flags | excluded.flags""",
+    ("bigint",) * 3,
 )
 TEXT: Final = Write(
     """INSERT INTO fts (a, k, s, words) SELECT a, k, s, w::tsvector FROM {rows} AS x (a, k, s, w)
@@ -91,6 +100,10 @@ def fact_rows(rows: Sequence[FactRow]) -> Rows:
         (seg, a, e, k, vf, vt, t0, t1, ix, node, *split(k, payload))
         for seg, a, e, k, payload, vf, vt, t0, t1, ix, node in sorted(rows, key=_SEG_A_E)
     ]
+
+
+def owned_rows(rows: Sequence[Owned]) -> Rows:
+    return [(branch, a, e, k, *split(k, payload)[:2]) for branch, a, e, k, payload in rows]
 
 
 def text_rows(rows: Sequence[tuple[int, int, str, str]]) -> Rows:

@@ -24,9 +24,11 @@ from persistence.store.postgres_read import HEAD, PostgresReads
 from persistence.store.postgres_statements import (
     ATTR,
     BLOB,
+    BRANCH_FLAGS,
     FACT,
     FLAGS,
     LOG,
+    OWN,
     REINDEX,
     REMOVE,
     TEXT,
@@ -35,10 +37,11 @@ from persistence.store.postgres_statements import (
     Write,
     fact_rows,
     flag_rows,
+    owned_rows,
     text_rows,
     together,
 )
-from persistence.store.protocol import Batch, FactKey, FactRow, Head, TxRow
+from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Head, Owned, TxRow
 
 _COPY: Final = 300  # rows from which COPY is faster than arrays
 
@@ -191,6 +194,8 @@ class PostgresSession(PostgresReads):
             (LOG, log),
             (FACT, fact_rows(batch.insert)),
             (TEXT, text_rows(batch.texts)),
+            (OWN, owned_rows(batch.owned)),
+            (BRANCH_FLAGS, batch.branch_flags),
         )
         self._write((FLAGS, flag_rows(batch.flags)))
         self._write((REINDEX, batch.reindex))
@@ -217,9 +222,16 @@ class PostgresSession(PostgresReads):
         insert: Sequence[FactRow] = (),
         texts: Sequence[tuple[int, int, str, str]] = (),
         flags: Sequence[tuple[int, int]] = (),
+        owned: Sequence[Owned] = (),
+        branch_flags: Sequence[tuple[int, int, int]] = (),
     ) -> None:
         self._remove(remove)
-        self._write((FACT, fact_rows(insert)), (TEXT, text_rows(texts)))
+        self._write(
+            (FACT, fact_rows(insert)),
+            (TEXT, text_rows(texts)),
+            (OWN, owned_rows(owned)),
+            (BRANCH_FLAGS, branch_flags),
+        )
         self._write((FLAGS, flag_rows(flags)))
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
@@ -227,8 +239,9 @@ class PostgresSession(PostgresReads):
 
     def clear_index(self) -> None:
         # Not TRUNCATE: it would take the rows from snapshots that are still being read.
-        for statement in ("DELETE FROM fact", "DELETE FROM fts", "UPDATE attr SET flags = 0"):
-            self.rows(statement)
+        for table in ("fact", "fts", "owned", "branch_attr"):
+            self.rows(f"DELETE FROM {table}")
+        self.rows(f"UPDATE attr SET flags = flags & {INDEXED}")
 
     def _remove(self, keys: Sequence[FactKey]) -> None:
         # A statement of its own, before the inserts: a rectangle that shrinks keeps its key.

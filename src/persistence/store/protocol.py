@@ -27,6 +27,8 @@ BOUNDED_SEGMENT: Final = 1  # live, with an end in valid time
 CLOSED_SEGMENT: Final = 2  # no longer believed
 SEGMENTS: Final = 3
 
+INDEXED: Final = 16  # flag of an attribute: found by value for the sake of a branch; it stays on
+
 
 @attrs.frozen(slots=True)
 class Head:
@@ -62,6 +64,9 @@ FactRow: TypeAlias = tuple[int, int, int, int, Payload, int, int, int, int, int,
 # (seg, a, e, vt, k, payload, t0): the key of a rectangle
 FactKey: TypeAlias = tuple[int, int, int, int, int, Payload, int]
 
+# (branch, a, e, k, payload): a fact that a branch took over from the line it came from
+Owned: TypeAlias = tuple[int, int, int, int, Payload]
+
 
 @attrs.define(eq=False)
 class Batch:
@@ -76,6 +81,8 @@ class Batch:
     insert: Sequence[FactRow]
     texts: Sequence[tuple[int, int, str, str]]  # full text: a, k, payload, text
     reindex: Sequence[tuple[int, int]]  # attribute id, new ix of its facts
+    owned: Sequence[Owned] = ()  # facts of its line that the branch has made its own
+    branch_flags: Sequence[tuple[int, int, int]] = ()  # branch, attribute id, flags to switch on
 
 
 @attrs.frozen(slots=True)
@@ -141,6 +148,20 @@ class Snapshot(Protocol):
         """The rectangles of these attributes, in one statement."""
         ...
 
+    def owned(
+        self, branches: Sequence[int], facts: Iterable[tuple[int, int, int, Payload]]
+    ) -> set[tuple[int, int, int, Payload]]:
+        """Those of these facts (a, e, k, payload) that one of *branches* owns."""
+        ...
+
+    def branch_flags(self) -> list[tuple[int, int, int]]:
+        """What branches have of each attribute: branch, attribute id, flags."""
+        ...
+
+    def last_on(self, branch: int, t: int) -> tuple[int, bytes]:
+        """The last transaction on *branch* up to *t*: its t and id; (0, b"") before any."""
+        ...
+
     def changes_of(self, attributes: Iterable[int], after: int) -> list[int]:
         """The t > *after* whose log has datoms of these attributes, ascending.
 
@@ -195,7 +216,7 @@ class Session(Snapshot, Protocol):
         ...
 
     def clear_index(self) -> None:
-        """Remove every rectangle, all full text and the flags of the attributes."""
+        """Remove every rectangle, all full text, what branches own, and all flags but INDEXED."""
         ...
 
     def write_index(
@@ -205,6 +226,8 @@ class Session(Snapshot, Protocol):
         insert: Sequence[FactRow] = (),
         texts: Sequence[tuple[int, int, str, str]] = (),
         flags: Sequence[tuple[int, int]] = (),
+        owned: Sequence[Owned] = (),
+        branch_flags: Sequence[tuple[int, int, int]] = (),
     ) -> None:
         """The index part of a batch alone, to rebuild the index from the log."""
         ...

@@ -53,6 +53,17 @@ _VALUES: Final = f"""
 _ATTRIBUTES: Final = f"""
     {_SELECT} json_each(?4) AS j CROSS JOIN fact AS f ON {{view}} AND f.a = j.value
 """
+_OWNED_KEYS: Final = (Column("a", "k"), Column("e", "k"), Column("k", "k"), Column("v", "v"))
+_OWNED: Final = f"""
+    WITH g (a, e, k, v) AS ({SQLITE.relation(_OWNED_KEYS, ["?2"])})
+    SELECT o.a, o.e, o.k, o.v FROM json_each(?1) AS b CROSS JOIN g CROSS JOIN owned AS o
+    ON o.branch = b.value AND o.a = g.a AND o.e = g.e AND o.k = g.k AND o.v = g.v
+"""
+_LAST_ON_MAIN: Final = "SELECT t, id FROM tx WHERE branch = 0 AND t <= ?1 ORDER BY t DESC LIMIT 1"
+_LAST_ON_BRANCH: Final = (
+    "SELECT t, id FROM tx INDEXED BY tx_branch"
+    " WHERE branch = ?1 AND branch > 0 AND t <= ?2 ORDER BY t DESC LIMIT 1"
+)
 # Segments are few and rows many, so it jumps from one segment to the next.
 SEGMENTS: Final = """
     WITH RECURSIVE segment (seg) AS (
@@ -168,6 +179,25 @@ class SqliteReads:
     def _live(self, sql: str, branch: int, t: int | None, after: int, *keys: Any) -> list[Live]:
         view = _NOW if t is None else _THEN
         return self.rows(_VIEWED[sql, view], (3 * branch, t, after, *keys))
+
+    def owned(
+        self, branches: Sequence[int], facts: Iterable[tuple[int, int, int, Payload]]
+    ) -> set[tuple[int, int, int, Payload]]:
+        keys = list(facts)
+        if not keys or not branches:
+            return set()
+        found = self.rows(_OWNED, (_json(list(branches)), *SQLITE.arrays(_OWNED_KEYS, keys)))
+        return set(found)
+
+    def branch_flags(self) -> list[tuple[int, int, int]]:
+        return self.rows("SELECT branch, a, flags FROM branch_attr")
+
+    def last_on(self, branch: int, t: int) -> tuple[int, bytes]:
+        if branch:
+            found = self.rows(_LAST_ON_BRANCH, (branch, t))
+        else:
+            found = self.rows(_LAST_ON_MAIN, (t,))
+        return found[0] if found else (0, b"")
 
     def changes_of(self, attributes: Iterable[int], after: int) -> list[int]:
         return [t for (t,) in self.rows(_CHANGES, (_json(sorted(attributes)), after))]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import apsw
 
 from persistence.errors import CorruptStore, StoreBusy, StoreError
-from persistence.store.protocol import Batch, FactKey, FactRow
+from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Owned
 from persistence.store.sqlite_errors import translated
 from persistence.store.sqlite_read import SEGMENTS, SqliteReads
 from persistence.store.words import words
@@ -34,6 +34,11 @@ _INSERT: Final = (
 _REMOVE: Final = (
     "DELETE FROM fact WHERE seg = ?1 AND a = ?2 AND e = ?3 AND vt = ?4 AND k = ?5 AND v = ?6"
     " AND t0 = ?7"
+)
+_OWN: Final = "INSERT INTO owned (branch, a, e, k, v) VALUES (?1, ?2, ?3, ?4, ?5)"
+_BRANCH_FLAGS: Final = (
+    "INSERT INTO branch_attr (branch, a, flags) VALUES (?1, ?2, ?3)"
+    " ON CONFLICT DO UPDATE SET flags = flags | excluded.flags"
 )
 _TEXT: Final = "INSERT INTO text (a, k, v) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING RETURNING id"
 _WORDS: Final = "INSERT INTO fts (rowid, words) VALUES (?1, ?2)"
@@ -113,7 +118,12 @@ class SqliteSession(SqliteReads):
         if batch.log:
             self._many(_LOG, [(tx.t, i, *row) for i, row in enumerate(batch.log)])
         self.write_index(
-            remove=batch.remove, insert=batch.insert, texts=batch.texts, flags=batch.flags
+            remove=batch.remove,
+            insert=batch.insert,
+            texts=batch.texts,
+            flags=batch.flags,
+            owned=batch.owned,
+            branch_flags=batch.branch_flags,
         )
         self._many(_REINDEX, batch.reindex)
 
@@ -124,6 +134,8 @@ class SqliteSession(SqliteReads):
         insert: Sequence[FactRow] = (),
         texts: Sequence[tuple[int, int, str, str]] = (),
         flags: Sequence[tuple[int, int]] = (),
+        owned: Sequence[Owned] = (),
+        branch_flags: Sequence[tuple[int, int, int]] = (),
     ) -> None:
         self._require_transaction()
         if remove:
@@ -142,6 +154,8 @@ class SqliteSession(SqliteReads):
             for (number,) in self.rows(_TEXT, (a, k, payload)):
                 self._run(_WORDS, (number, " ".join(words(text))))
         self._many(_FLAGS, flags)
+        self._many(_OWN, owned)
+        self._many(_BRANCH_FLAGS, branch_flags)
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
         self._require_transaction()
@@ -152,7 +166,9 @@ class SqliteSession(SqliteReads):
         self._run("DELETE FROM fact", ())
         self._run("DELETE FROM text", ())
         self._run("INSERT INTO fts (fts) VALUES ('delete-all')", ())
-        self._run("UPDATE attr SET flags = 0", ())
+        self._run("DELETE FROM owned", ())
+        self._run("DELETE FROM branch_attr", ())
+        self._run(f"UPDATE attr SET flags = flags & {INDEXED}", ())
 
     def _run(self, sql: str, params: Sequence[Any]) -> None:
         try:

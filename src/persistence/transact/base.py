@@ -7,6 +7,7 @@ against any database value. Both give the same answers here, a statement a quest
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 from persistence.datoms import Live, Schema
@@ -20,6 +21,17 @@ class Base(Protocol):
 
     @property
     def schema(self) -> Schema: ...
+
+    @property
+    def branch(self) -> int:
+        """The branch that is written."""
+        ...
+
+    @property
+    def inherited(self) -> AbstractSet[Live]:
+        """The rectangles read so far that belong to the line which the branch came from, and
+        must be taken over before they are cut."""
+        ...
 
     @property
     def basis(self) -> int:

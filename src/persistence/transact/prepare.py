@@ -12,14 +12,14 @@ cut       net changes -> index rows      (datoms.rectangles)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import attrs
 
 from persistence.datoms import (
     ASSERT,
-    BOUNDED,
-    CLOSED,
+    BEGINNING,
     FOREVER,
     Attribute,
     Change,
@@ -28,15 +28,19 @@ from persistence.datoms import (
     InstantLike,
     Interval,
     Live,
+    Owned,
     Schema,
+    adopt,
     cut,
     evolution,
     instant,
     interval,
+    segment_flags,
 )
 from persistence.datoms import bootstrap as boot
 from persistence.errors import LimitExceeded, PersistenceError, TransactionError
 from persistence.ids import tx_entity
+from persistence.store.protocol import INDEXED
 from persistence.transact import check, tuples
 from persistence.transact.base import Base
 from persistence.transact.cells import Cells
@@ -60,7 +64,8 @@ class Prepared:
     tempids: Mapping[str | int, int]
     next_e: int
     numbers: Mapping[Keyword, int]  # attributes numbered by this transaction
-    flags: Mapping[int, int]  # attribute number -> flags that come on
+    flags: Mapping[int, int]  # attribute number -> flags that come on, on the branch written
+    owned: list[Owned]  # inherited facts that the branch takes over
     interned: Mapping[bytes, bytes]
     texts: list[tuple[int, int, str, str]]
     reindex: list[tuple[int, int]]
@@ -68,7 +73,9 @@ class Prepared:
     meta: Mapping[Any, Any]
     typed: Typed
     declares: bool  # whether the schema changed
+    branches: bool  # whether it says something of branches
     ensured: list[tuple[int, evolution.EntitySpec]]
+    index_flags: Mapping[int, int] = attrs.field(factory=dict)  # see `place_indexes`
 
     def encoded(self) -> list[bytes]:
         """The canonical bytes of every datom, in log order."""
@@ -83,6 +90,17 @@ class Prepared:
             (e, known[a], values[k, payload], vf, vt, op == ASSERT)
             for e, a, k, payload, vf, vt, op in self.changes
         )
+
+    def place_indexes(self, branch: int) -> None:
+        """Lets indexes stand for every branch, in a store that has branches.
+
+        Rows are shared: what one branch wants to find by value is indexed for all, and stays so.
+        """
+        wanted = [number for number, ix in self.reindex if ix and branch]
+        dropped = [number for number, ix in self.reindex if not ix]
+        fresh = [n for ident, n in self.numbers.items() if branch and self.schema[ident].indexed]
+        self.index_flags = dict.fromkeys((*wanted, *dropped, *fresh), INDEXED)
+        self.reindex = [(number, ix) for number, ix in self.reindex if ix]
 
     def indexed(self, number: int) -> bool:
         """Whether facts of an attribute go into the AVET index."""
@@ -155,9 +173,7 @@ def prepare(
         typed.known.update({number: ident for ident, number in base.numbers.items()})
     check.unique(cells, provisional, changes)
     check.raise_all(problems)
-    declares = not boot.SCHEMA_IDS.isdisjoint(typed.known) and any(
-        change[1] in boot.SCHEMA_IDS for change in changes
-    )
+    declares = _changed(boot.SCHEMA_IDS, typed, changes)
     schema, reindex = _evolve(base, typed, changes, declares)
     return _prepared(
         base,
@@ -173,7 +189,14 @@ def prepare(
         meta=meta,
         ensured=ensured,
         declares=declares,
+        branches=_changed(boot.BRANCH_IDS, typed, changes),
     )
+
+
+def _changed(attributes: AbstractSet[int], typed: Typed, changes: Iterable[Change]) -> bool:
+    """Whether some datom is of one of *attributes*."""
+    known = not attributes.isdisjoint(typed.known)
+    return known and any(change[1] in attributes for change in changes)
 
 
 def _prepared(
@@ -191,6 +214,7 @@ def _prepared(
     meta: Mapping[Any, Any],
     ensured: list[tuple[int, evolution.EntitySpec]],
     declares: bool,
+    branches: bool,
 ) -> Prepared:
     typed = cells.typed
     attributes = {number: schema[ident] for number, ident in typed.known.items()}
@@ -199,12 +223,12 @@ def _prepared(
         indexed[number] = int(attribute.indexed)
         if attribute.no_history:
             forgetful.add(number)
-    cuts = cut(0, t, changes, cells.live, indexed, forgetful)
-    flags: dict[int, int] = {}
-    for row in cuts.insert:
-        segment = row[0] % 3
-        if segment:
-            flags[row[1]] = flags.get(row[1], 0) | (BOUNDED if segment == 1 else CLOSED)
+    cuts = cut(base.branch, t, changes, cells.live, indexed, forgetful)
+    owned: list[Owned] = []
+    if cuts.remove and base.inherited:
+        owned = adopt(
+            base.branch, cuts, base.inherited, indexed, lambda cells: base.live(cells, BEGINNING)
+        )
     return Prepared(
         t=t,
         time=time,
@@ -215,7 +239,8 @@ def _prepared(
         tempids=_tempids(resolver, operations),
         next_e=resolver.next_e,
         numbers=typed.attributes,
-        flags=flags,
+        flags=segment_flags(cuts, owned, base.branch),
+        owned=owned,
         interned=typed.interned,
         texts=_texts(typed, attributes, changes),
         reindex=reindex,
@@ -224,6 +249,7 @@ def _prepared(
         typed=typed,
         ensured=ensured,
         declares=declares,
+        branches=branches,
     )
 
 

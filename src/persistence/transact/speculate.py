@@ -23,6 +23,7 @@ from persistence.errors import UnknownBasis
 from persistence.ids import is_tx_entity, tx_position
 from persistence.query import FunctionRegistry
 from persistence.store.dialect import Dialect
+from persistence.store.layers import Layers
 from persistence.store.protocol import Snapshot
 from persistence.transact.ensure import ensure_entities
 from persistence.transact.prepare import Prepared, prepare
@@ -68,6 +69,9 @@ class SpeculativeSource:
     def inner_flags(self, number: int) -> int:
         """The flags of the stored rows alone."""
         return 0 if number in self.overlay.numbers.values() else self.inner.flags(number)
+
+    def on(self, branch: int) -> Source:
+        return self.inner.on(branch)
 
     def schema_at(self, t: int) -> Schema:
         return self.schemas[t] if t in self.schemas else self.inner.schema_at(t)
@@ -117,8 +121,7 @@ class SpeculativeBase:
     """What the transactor prepares a speculation against: a database value."""
 
     db: Db
-    snapshot: Snapshot
-    stored: int | None  # the t to read stored rows at; None for the head
+    stored: Layers
     next_e: int
     functions: Mapping[Keyword, Callable[..., Any]]
     numbers: Mapping[Keyword, int]
@@ -131,27 +134,35 @@ class SpeculativeBase:
     def basis(self) -> int:
         return self.db.basis
 
+    @property
+    def branch(self) -> int:
+        return self.db.branch
+
+    @property
+    def inherited(self) -> frozenset[Live]:
+        return frozenset()  # an overlay hides what it cuts, whoever wrote it
+
     def value(self) -> Db:
         return self.db
 
     def live(self, pairs: Iterable[tuple[int, int]], after: int) -> list[Live]:
         wanted = set(pairs)
-        rows = self.snapshot.live(0, wanted, self.stored)
+        rows = self.stored.live(wanted)
         return self._overlaid(rows, lambda e, a, k, p: (e, a) in wanted)
 
     def live_entities(self, entities: Iterable[int], after: int) -> list[Live]:
         wanted = set(entities)
-        rows = self.snapshot.live_entities(0, wanted, self.stored)
+        rows = self.stored.live_entities(wanted)
         return self._overlaid(rows, lambda e, a, k, p: e in wanted)
 
     def live_values(self, keys: Iterable[tuple[int, int, Payload]]) -> list[Live]:
         wanted = set(keys)
-        rows = self.snapshot.live_values(0, wanted, self.stored)
+        rows = self.stored.live_values(wanted)
         return self._overlaid(rows, lambda e, a, k, p: (a, k, p) in wanted)
 
     def live_attributes(self, attributes: Iterable[int]) -> list[Live]:
         wanted = set(attributes)
-        rows = self.snapshot.live_attributes(0, wanted, self.stored)
+        rows = self.stored.live_attributes(wanted)
         return self._overlaid(rows, lambda e, a, k, p: a in wanted)
 
     def _overlaid(
@@ -170,7 +181,7 @@ class SpeculativeBase:
         return shown
 
     def blobs(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
-        found = dict(self.snapshot.blobs(ids))
+        found = dict(self.stored.snapshot.blobs(ids))
         if self.db.overlay is not None:
             found |= self.db.overlay.blobs
         return found
@@ -194,7 +205,8 @@ def speculate(
         next_e = head.next_e if overlay is None else max(head.next_e, overlay.next_e)
         known = numbers if overlay is None else {**numbers, **overlay.numbers}
         time = max(now, db.instant if not db.view.pinned else now)
-        base = SpeculativeBase(db, snapshot, at, next_e, functions, known)
+        layers = Layers(snapshot, ((db.branch, at), *db.view.ancestors))
+        base = SpeculativeBase(db, layers, next_e, functions, known)
         prepared = prepare(base, forms, time=time, **options)
         prepared.encoded()  # a value that has no canonical bytes is refused here, as at a commit
     after = laid_over(db, prepared)
@@ -218,7 +230,7 @@ def laid_over(db: Db, prepared: Prepared) -> Db:
     own = {(row[2], row[1], row[3], row[4], row[7]) for row in old.rows}
     hidden = cut - own  # an assert of an earlier speculation is hidden already, or never stored
     uncut = [
-        fact_row(0, a, e, k, p, vf, vt, t0, int(prepared.indexed(a)))
+        fact_row(db.branch, a, e, k, p, vf, vt, t0, int(prepared.indexed(a)))
         for e, a, k, p, vf, vt, t0 in prepared.live
         if (e, a, k, p, t0) in hidden and (e, a, k, p, vt, t0) not in gone
     ]
@@ -250,6 +262,7 @@ def laid_over(db: Db, prepared: Prepared) -> Db:
         instant=view.instant if view.pinned else max(view.instant, prepared.time),
         pinned=view.pinned,
         branch=view.branch,
+        ancestors=view.ancestors,
         overlay=overlay,
     )
     return Db(SpeculativeSource(source, overlay, schemas, flags), after)
