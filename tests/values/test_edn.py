@@ -389,6 +389,34 @@ def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
         assert identity(read(write(value), default=Tagged)) == identity(value)
 
 
+def _outcome(text: str) -> Any:
+    try:
+        return identity(read(text, default=Tagged))
+    except EdnError as error:
+        return "nothing" if "there is no form" in error.message else error.message
+
+
+@given(st.text(alphabet='()[]{}#_"|;:/-.012aeMN ,\n~\x0b\x1f\x00\x85\xa0é', max_size=30))
+def test_plain_and_intricate_text_are_cut_alike(text: str) -> None:
+    """A comment makes the regular expression cut what `str.split` would cut without it."""
+    assert _outcome(text) == _outcome(text + "\n;")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['|"', '|""', 'a"b"', '"a"|"b"', '["a""b"]', '"a"foo"b"', '[1 |"|" 2]', '"a"#_"b"', '#a"b"',
+     '"a" |" "b"', '{:a"b"}', "1\x1f2", "[1\x0b2]", '"\x1f" 1', '["a"|]', '"a"\t"b"'],
+)  # fmt: skip
+def test_strings_are_told_from_what_only_looks_like_the_place_of_one(text: str) -> None:
+    assert _outcome(text) == _outcome(text + "\n;")
+
+
+@given(values)
+def test_values_are_read_alike_however_their_text_is_cut(value: Any) -> None:
+    text = write(value)
+    assert _outcome(text) == _outcome(text + "\n;") == identity(value)
+
+
 def test_writing_is_the_same_whatever_the_order_things_were_put_in() -> None:
     assert write({"b": 1, "a": {3, 1, 2}}) == write({"a": {2, 3, 1}, "b": 1})
     assert write({"b": 1, "a": {3, 1, 2}}) == '{"a" #{1 2 3} "b" 1}'

@@ -72,8 +72,6 @@ def _no(token: str) -> Any:
 
 
 def _number(token: str, limits: Limits) -> Any:
-    if len(token) < 19 and token.isdigit() and token.isascii() and token[0] != "0":
-        return int(token)
     if len(token) > limits.number_digits:
         digits = max(sum(map(str.isdecimal, part)) for part in re.split("[/eE]", token))
         if digits > limits.number_digits:
@@ -148,8 +146,11 @@ def character(token: str) -> Char:
     return Char(chr(code))
 
 
-def unescape(body: str) -> str:
-    """The string between the quotes, escapes replaced; two \\u of a surrogate pair become one."""
+def string(token: str) -> str:
+    """The text between the quotes, escapes replaced; two \\u of a surrogate pair become one."""
+    body = token[1:-1]
+    if "\\" not in body:
+        return body
     text = _ESCAPE.sub(_unescaped, body)
     if _SURROGATE.search(text) is not None:
         try:

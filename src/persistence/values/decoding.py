@@ -157,7 +157,7 @@ def _item(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         items.append(item)
     if major == ARRAY:
         return tuple(items), start
-    return _distinct(at, Map.of_frozen(items[::2], items[1::2])), start
+    return _distinct(at, Map.of_frozen(items)), start
 
 
 def _distinct(at: int, made: Map | Set | int) -> Map | Set:

@@ -27,7 +27,7 @@ __all__ = ["List", "Map", "Set", "Tagged", "Value", "freeze", "identity"]
 Value: TypeAlias = Any
 """Any EDN value; Python's type system cannot tell `True` from `1`, so this says no more."""
 
-_set = object.__setattr__
+_new, _set = object.__new__, object.__setattr__
 
 
 @final
@@ -92,22 +92,24 @@ class Map(Mapping[Value, Value]):
         _set(self, "_values", values)
 
     @classmethod
-    def of_frozen(cls, keys: list[Value], values: list[Value]) -> Map | int:
-        """A map of frozen parts, or the index of the first key that comes twice.
+    def of_frozen(cls, items: list[Value]) -> Map | int:
+        """A map of frozen keys and values in turn, or the number of the first key that comes twice.
 
         For readers and decoders, which build from the inside out and must see duplicates.
         """
+        turn = iter(items)
+        held: dict[Hashable, Value] = dict(zip(turn, turn))  # noqa: B905  each takes one in turn
         by_identity: dict[Hashable, Value] | None = None
-        identities: list[Hashable] = keys
-        if not _SIMPLE.issuperset(map(type, keys)):
+        if len(held) * 2 != len(items) or not _SIMPLE.issuperset(map(type, held)):
+            keys = items[::2]
             identities = [identity(key) for key in keys]
             by_identity = dict(zip(identities, keys, strict=True))
-        held = dict(zip(identities, values))  # noqa: B905  the callers cut both from one list
-        if len(held) != len(keys):
-            return _first_repeated(identities)
-        made = object.__new__(cls)
-        _set(made, "_keys", by_identity)
-        _set(made, "_values", held)
+            if len(by_identity) != len(keys):
+                return _first_repeated(identities)
+            held = dict(zip(identities, items[1::2], strict=True))
+        made = _new(cls)
+        _set_keys(made, by_identity)
+        _set_values(made, held)
         return made
 
     def __getitem__(self, key: Any) -> Value:
@@ -159,6 +161,11 @@ class Map(Mapping[Value, Value]):
         if self._keys is None:
             return f"Map({dict(self.items())!r})"
         return f"Map({list(self.items())!r})"
+
+
+# The slots themselves, for the one place where every map of a large text is made.
+_set_keys: Callable[[Map, Any], None] = Map.__dict__["_keys"].__set__
+_set_values: Callable[[Map, Any], None] = Map.__dict__["_values"].__set__
 
 
 @final
