@@ -60,6 +60,7 @@ class Attribute:
     # Asked for every fact of a transaction, and therefore fields:
     ref: bool = attrs.field(init=False)  # the values name entities
     identity: bool = attrs.field(init=False)  # a value names its entity for upserts
+    plain: bool = attrs.field(init=False)  # a value neither names an entity nor is made of others
 
     @ref.default
     def _is_ref(self) -> bool:
@@ -68,6 +69,10 @@ class Attribute:
     @identity.default
     def _is_identity(self) -> bool:
         return self.unique is UNIQUE_IDENTITY
+
+    @plain.default
+    def _is_plain(self) -> bool:
+        return not (self.ref or self.identity or self.tuple_attrs)
 
     @property
     def wants_index(self) -> bool:

@@ -45,6 +45,7 @@ _WORDS: Final = "INSERT INTO fts (rowid, words) VALUES (?1, ?2)"
 _REINDEX: Final = (
     f"{SEGMENTS} UPDATE fact SET ix = ?2 WHERE seg IN (SELECT seg FROM segment) AND a = ?1"
 )
+_SEG, _A, _E = itemgetter(0), itemgetter(1), itemgetter(2)
 
 
 class SqliteSession(SqliteReads):
@@ -149,7 +150,7 @@ class SqliteSession(SqliteReads):
                     missing=missing,
                 )
         # In the order of the clustered key, so that neighbouring rows share a page.
-        self._many(_INSERT, sorted(insert, key=itemgetter(0, 1, 2)) if len(insert) > 1 else insert)
+        self._many(_INSERT, _clustered(insert))
         for a, k, payload, text in texts:
             for (number,) in self.rows(_TEXT, (a, k, payload)):
                 self._run(_WORDS, (number, " ".join(words(text))))
@@ -195,3 +196,13 @@ class SqliteSession(SqliteReads):
     def _undo(self) -> None:
         if self.connection.in_transaction:
             self._run("ROLLBACK", ())
+
+
+def _clustered(rows: Sequence[FactRow]) -> Sequence[FactRow]:
+    """*rows* by (seg, a, e). Three stable sorts by numbers are faster than one by triples."""
+    if len(rows) < 2:
+        return rows
+    ordered = sorted(rows, key=_E)
+    ordered.sort(key=_A)
+    ordered.sort(key=_SEG)
+    return ordered

@@ -7,7 +7,7 @@ net changes: retracts and asserts of exactly the pieces that differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -33,6 +33,7 @@ from persistence.transact.operations import (
     Add,
     Cas,
     Ensure,
+    Entity,
     Operation,
     Retract,
     RetractAttribute,
@@ -74,7 +75,7 @@ class Cells:
     typed: Typed
     span: Interval
     problems: list[PersistenceError]
-    since: int = 0  # only what holds after this instant is read, and can be changed
+    since: int  # only what holds after this instant is read, and can be changed
     live: list[Live] = attrs.field(factory=list)
     state: dict[Cell, CellState | _Single | _Stored | _Replaced] = attrs.field(factory=dict)
     asserted: dict[Cell, list[tuple[ValueKey, Interval]]] = attrs.field(factory=dict)
@@ -82,11 +83,10 @@ class Cells:
     _indexed: int = 0
     _doomed: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
 
-    def apply(self, operations: Sequence[Operation]) -> None:
-        """Runs *operations* over their cells."""
-        self.since = min(self.span[0], *_own_starts(operations), self.span[0])
+    def apply(self, operations: Sequence[Operation], rare: Sequence[Operation]) -> None:
+        """Runs *operations* over their cells; *rare* are those among them that add nothing."""
         self.load(self._pairs(operations))
-        doomed = self._doomed_entities(operations)
+        doomed = self._doomed_entities(rare) if rare else None
         if doomed:
             self._load_entities(doomed)
         state, value, default = self.state, self.typed.value, self.span
@@ -105,22 +105,25 @@ class Cells:
             typed = value(e, attribute, required(stated) if attribute.ref else stated)
             if typed is None:
                 continue  # it is among the problems
-            cell = (e, typed[0])
+            number, key = typed
+            cell = (e, number)
             if cell in state:
-                self._put_again(cell, attribute, typed[1], span or default)
+                self._put_again(cell, attribute, key, span or default)
             else:
-                state[cell] = (typed[1], span or default)
+                state[cell] = (key, span or default)
 
     # ------------------------------------------------------------------ reading
 
     def load(self, pairs: Iterable[Cell]) -> None:
         """Reads these cells, those that are not there yet, in one statement."""
-        wanted = {pair for pair in pairs if pair not in self.state}
+        wanted = [pair for pair in pairs if pair not in self.state]
         if wanted:
-            self._keep(self.base.live(wanted, self.since))
+            self._keep(self.base.live(dict.fromkeys(wanted), self.since))
 
     def _keep(self, rows: Iterable[Live]) -> None:
         new = [row for row in rows if (row[0], row[1]) not in self.state]
+        if not new:
+            return
         self.live += new
         found: dict[Cell, _Stored] = {}
         for row in new:
@@ -146,17 +149,21 @@ class Cells:
         numbers = self.base.numbers
         entity = self.resolver.entity
         pairs = set()
+        before: Entity | None = None
+        e: int | None = None
         for op in operations:
             named = op[0]
-            if type(named) is int:
-                e: int | None = named
-            elif type(named) is Tempid and named.id is not None:
-                e = named.id
-            else:
-                e = entity(named)
+            if named is not before:  # the operations of one map share their entity
+                before = named
+                if type(named) is int:
+                    e = named
+                elif type(named) is Tempid and named.id is not None:
+                    e = named.id
+                else:
+                    e = entity(named)
             if e is None or fresh <= e < last:
                 continue
-            if isinstance(op, RetractEntity | Ensure) or op.attribute.tuple_attrs:
+            if isinstance(op, (RetractEntity, Ensure)) or op.attribute.tuple_attrs:
                 continue
             number = numbers.get(op.attribute.ident)
             if number is not None:
@@ -359,11 +366,12 @@ class Cells:
         """The net changes of all cells, in the order in which cells were first touched."""
         found: list[Change] = []
         append = found.append
-        for (e, a), state in self.state.items():
-            if isinstance(state, tuple):
-                (k, payload), (start, end) = state
-                append((e, a, k, payload, start, end, ASSERT))
-            elif isinstance(state, _Replaced):
+        for cell, state in self.state.items():
+            if type(state) is tuple:
+                append((*cell, *state[0], *state[1], ASSERT))
+                continue
+            e, a = cell
+            if isinstance(state, _Replaced):
                 (k, payload), (start, end) = state.key, state.span
                 _, _, old_k, old_payload, *_ = state.row
                 append((e, a, old_k, old_payload, start, end, RETRACT))
@@ -391,11 +399,3 @@ class Cells:
             return [((k, payload), (vf, vt)) for _, _, k, payload, vf, vt, _ in state.rows]
         full = self.cell(cell)
         return [(key, piece) for key, pieces in full.after.items() for piece in pieces]
-
-
-def _own_starts(operations: Iterable[Operation]) -> Iterator[int]:
-    """Where the intervals begin that operations set for themselves."""
-    for op in operations:
-        span = None if isinstance(op, Ensure) else op.span
-        if span is not None:
-            yield span[0]

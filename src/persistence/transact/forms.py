@@ -140,10 +140,12 @@ class Parser:
     schema: Schema
     call: Callable[[Any, Sequence[Any]], Iterable[Any]]
     operations: list[Operation] = attrs.field(factory=list)
+    rare: list[Operation] = attrs.field(factory=list)  # those among them that add nothing
     _keys: dict[Any, _Key] = attrs.field(init=False)  # remembered with the schema
 
     def __attrs_post_init__(self) -> None:
         self._keys = self.schema.memo.setdefault("keys", {})
+        self.since = self.default_span[0]
 
     def parse(self, forms: Any) -> list[Operation]:
         """The operations of *forms*, in order; EDN text is read first."""
@@ -175,7 +177,8 @@ class Parser:
             span = (form.valid_from, form.valid_to)
             what = Add if form.added else Retract
             value = self.value(attribute, form.v, form)
-            self.operations.append(what(form.e, attribute, value, span))
+            self._starts(form.valid_from)
+            self._append(what(form.e, attribute, value, span))
         elif form is not None:
             raise TransactionError(
                 f"{form!r} is no transaction form",
@@ -221,21 +224,21 @@ class Parser:
         attribute = self.key(form[2], form).attribute
         e = self.existing(form[1], form)
         if len(form) == 3 or form[3] is None:
-            self.operations.append(RetractAttribute(e, attribute, self.span(form[4:], form)))
+            self._append(RetractAttribute(e, attribute, self.span(form[4:], form)))
         else:
             value = self.value(attribute, form[3], form)
-            self.operations.append(Retract(e, attribute, value, self.span(form[4:], form)))
+            self._append(Retract(e, attribute, value, self.span(form[4:], form)))
 
     def retract_attribute(self, form: Sequence[Any]) -> None:
         _arity(form, 3, 5)
         attribute = self.key(form[2], form).attribute
         e = self.existing(form[1], form)
-        self.operations.append(RetractAttribute(e, attribute, self.span(form[3:], form)))
+        self._append(RetractAttribute(e, attribute, self.span(form[3:], form)))
 
     def retract_entity(self, form: Sequence[Any]) -> None:
         _arity(form, 2, 4)
         e = self.existing(form[1], form)
-        self.operations.append(RetractEntity(e, self.span(form[2:], form)))
+        self._append(RetractEntity(e, self.span(form[2:], form)))
 
     def cas(self, form: Sequence[Any]) -> None:
         _arity(form, 5, 7)
@@ -243,7 +246,7 @@ class Parser:
         e = self.existing(form[1], form)
         old = None if form[3] is None else self.value(attribute, form[3], form)
         new = self.value(attribute, form[4], form)
-        self.operations.append(Cas(e, attribute, old, new, self.span(form[5:], form)))
+        self._append(Cas(e, attribute, old, new, self.span(form[5:], form)))
 
     def function(self, form: Sequence[Any]) -> None:
         _arity(form, 2, 1 + len(form))
@@ -274,9 +277,21 @@ class Parser:
         if start is None and end is None:
             return None
         default = self.default_span
-        return interval(default[0] if start is None else start, default[1] if end is None else end)
+        if start is None:
+            start = default[0]
+        self._starts(start)
+        return interval(start, default[1] if end is None else end)
 
     default_span: Interval = attrs.field(kw_only=True)
+    since: int = attrs.field(init=False)  # where the first of all intervals begins
+
+    def _starts(self, start: int) -> None:
+        self.since = min(self.since, start)
+
+    def _append(self, op: Operation) -> None:
+        self.operations.append(op)
+        if type(op) is not Add:
+            self.rare.append(op)
 
     # --------------------------------------------------------------------- maps
 
@@ -313,7 +328,7 @@ class Parser:
                 operations.append(Add(e, attribute, value, span))
             elif role is _Role.SPEC:
                 for spec in _each(value, True):
-                    operations.append(Ensure(e, parse_entity(spec, self.schema)))
+                    self._append(Ensure(e, parse_entity(spec, self.schema)))
             elif role is _Role.REVERSE:
                 for source in self.references(attribute, value, True, form):
                     operations.append(Add(source, attribute, e, span))

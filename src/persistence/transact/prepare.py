@@ -21,6 +21,7 @@ from persistence.datoms import (
     ASSERT,
     BEGINNING,
     FOREVER,
+    RETRACT,
     Attribute,
     Change,
     Cuts,
@@ -80,7 +81,11 @@ class Prepared:
     def encoded(self) -> list[bytes]:
         """The canonical bytes of every datom, in log order."""
         typed = self.typed
-        unseen = [change[2:4] for change in self.changes if change[2:4] not in typed.values]
+        unseen = [  # what is asserted was seen when it was typed
+            change[2:4]
+            for change in self.changes
+            if change[6] == RETRACT and change[2:4] not in typed.values
+        ]
         if unseen:
             typed.fetch(unseen)
             for key in unseen:
@@ -151,6 +156,7 @@ def prepare(
     operations = parser.parse(forms)
     if meta:
         operations += _metadata(parser, meta, time)
+        parser.since = min(parser.since, time)
     if len(operations) > LIMITS.transaction_datoms:
         raise LimitExceeded(
             f"one transaction may hold {LIMITS.transaction_datoms} facts, "
@@ -164,16 +170,17 @@ def prepare(
     resolver = Resolver(base, provisional, typed, tx_entity(t), span, problems)
     resolver.resolve(operations)
     check.raise_all(problems)
-    cells = Cells(base, provisional, resolver, typed, span, problems)
-    cells.apply(operations)
+    cells = Cells(base, provisional, resolver, typed, span, problems, parser.since)
+    cells.apply(operations, parser.rare)
     tuples.derive(cells, provisional, operations)
-    ensured = check.specs(cells, provisional, operations)
+    ensured = check.specs(cells, provisional, parser.rare) if parser.rare else []
     changes = cells.changes()
-    if any(change[1] not in typed.known for change in changes):
+    changed = {change[1] for change in changes}
+    if not changed <= typed.known.keys():
         typed.known.update({number: ident for ident, number in base.numbers.items()})
     check.unique(cells, provisional, changes)
     check.raise_all(problems)
-    declares = _changed(boot.SCHEMA_IDS, typed, changes)
+    declares = not boot.SCHEMA_IDS.isdisjoint(changed)
     schema, reindex = _evolve(base, typed, changes, declares)
     return _prepared(
         base,
@@ -189,14 +196,8 @@ def prepare(
         meta=meta,
         ensured=ensured,
         declares=declares,
-        branches=_changed(boot.BRANCH_IDS, typed, changes),
+        branches=not boot.BRANCH_IDS.isdisjoint(changed),
     )
-
-
-def _changed(attributes: AbstractSet[int], typed: Typed, changes: Iterable[Change]) -> bool:
-    """Whether some datom is of one of *attributes*."""
-    known = not attributes.isdisjoint(typed.known)
-    return known and any(change[1] in attributes for change in changes)
 
 
 def _prepared(
@@ -293,8 +294,12 @@ def _metadata(parser: Parser, meta: Mapping[Any, Any], time: int) -> list[Operat
 
 def _tempids(resolver: Resolver, operations: Iterable[Operation]) -> dict[str | int, int]:
     found: dict[str | int, int] = {}
+    before: Any = None
     for op in operations:
-        e = op.e
+        e = op[0]
+        if e is before:
+            continue
+        before = e
         if type(e) is Tempid and e.key is not None and e.key not in found:
             known = resolver.entity(e)
             if known is not None:

@@ -188,7 +188,10 @@ class Resolver:
             elif type(e) is Lookup:
                 lookups.append(e)
             if type(op) is Add or type(op) is Retract:
-                attribute, value = op[1], op[2]
+                attribute = op[1]
+                if attribute.plain:
+                    continue
+                value = op[2]
                 if type(op) is Add and attribute.identity:
                     claims.append(op)
                 if attribute.ref:
@@ -212,7 +215,7 @@ class Resolver:
         if any(op.attribute.ident is IDENT for op in survey.claims):
             self._allot_attributes(survey.claims)
         for op in operations:
-            e = op.e
+            e = op[0]
             if type(e) is Tempid and e.id is None:
                 group: Any = e if e.key is None else e.key
                 if groups:

@@ -44,16 +44,12 @@ class Typed:
     def value(self, e: int, attribute: Attribute, value: Any) -> tuple[int, ValueKey] | None:
         """The number of *attribute* and the key of *value*; None when the value is refused,
         which is then among the problems."""
-        if value is None:
-            self._refuse(e, attribute, value, "nil is no fact", "leave it out or retract it")
-            return None
         try:
             k, payload, blob = columns(value)
         except ValueRefused as error:
             self._refuse(e, attribute, value, error.message, error.hint)
             return None
-        use = self._uses.get(attribute.ident) or self._use(attribute)
-        kinds = use.kinds
+        number, kinds = self._uses.get(attribute.ident) or self._use(attribute)
         if kinds is not None and (k & 31) not in kinds:
             self._refuse(
                 e,
@@ -69,7 +65,7 @@ class Typed:
         self.values[key] = value
         if blob is not None:
             self.interned[interned_id(str(payload))] = blob
-        return use.number, key
+        return number, key
 
     def key(self, value: Any) -> ValueKey:
         """The key of a value that is only compared."""

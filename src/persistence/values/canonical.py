@@ -124,17 +124,21 @@ def encode_datoms(
     """
     ends: dict[tuple[int, int, bool], bytes] = {}
     encoded = []
-    encoders, join = _ENCODERS, b"".join
+    encoders = _ENCODERS
     v: Value = None
+    entity: int | None = None  # neighbours often speak of the same one
+    start = b""
     try:
         for e, a, v, valid_from, valid_to, op in datoms:
+            if e != entity:
+                entity, start = e, b"\x86" + _int(e, 0)
             span = valid_from, valid_to, op
             end = ends.get(span)
             if end is None:
                 to = NIL if valid_to == FOREVER else _instant(valid_to)
                 end = ends[span] = _instant(valid_from) + to + (TRUE if op else FALSE)
             name = a._bytes or _keyword(a, 0)
-            encoded.append(join((b"\x86", _int(e, 0), name, encoders[type(v)](v, 1), end)))
+            encoded.append(start + name + encoders[type(v)](v, 1) + end)
     except FAILURES:
         raise refusal(v) from None
     return encoded
