@@ -76,7 +76,10 @@ def _classify(graph: Graph, nodes: set[int], orders: int) -> Iterator[tuple[str,
 
 
 def _classify_missed(graph: Graph, nodes: set[int], known: int) -> Iterator[tuple[str, Edges]]:
-    """Cycles with rw edges; *known* are the kinds by which a transaction certainly came later."""
+    """The worst class of cycle with rw edges, which are all over a component that has a bad one.
+
+    *known* are the kinds by which a transaction certainly came later.
+    """
     reaches = reachable(nodes, graph.successors(known, nodes))
     apart = _nonadjacent_components(graph, nodes, known)
     single, nonadjacent, adjacent = [], [], []
@@ -89,9 +92,9 @@ def _classify_missed(graph: Graph, nodes: set[int], known: int) -> Iterator[tupl
             adjacent.append((a, b))
     if single:
         yield "G-single", _shortest_cycle(graph, single, RW, known, nodes)
-    if nonadjacent:
+    elif nonadjacent:
         yield "G-nonadjacent", _nonadjacent_cycle(graph, nonadjacent[0], known, nodes)
-    if adjacent:
+    elif adjacent:
         yield "G2-item", _shortest_cycle(graph, adjacent, RW, known | RW, nodes)
 
 

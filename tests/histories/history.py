@@ -190,13 +190,14 @@ def lines(ops: Iterable[Op]) -> Iterator[str]:
     for op in ops:
         fields = {
             "index": op.index,
-            "type": Keyword(op.type),
             "process": op.process,
+            "type": Keyword(op.type),
             "f": Keyword(op.f),
             "value": [_edn_mop(mop) for mop in op.value],
             "time": op.time,
         }
-        yield write({Keyword(name): value for name, value in fields.items()})
+        # `write` would order the map for machines; a person looks for who did what.
+        yield "{" + " ".join(f":{name} {write(value)}" for name, value in fields.items()) + "}"
 
 
 def _edn_mop(mop: Mop) -> list[Any]:

@@ -101,6 +101,27 @@ class StaleReads(Serial):
         return Transaction(self, self._rng.choice(self.states).get, self.now)
 
 
+class Forks(Serial):
+    """Transactions that only read may miss one of the last two commits, and not always the last."""
+
+    def __init__(self, rng: Random) -> None:
+        super().__init__()
+        self._rng = rng
+        self._last: dict[Key, Any] = {}
+
+    def begin(self, request: Request) -> Transaction:
+        if not request.read_only or self.now < 2:
+            return super().begin(request)
+        missing_one = self.states[-3] | self._last
+        state = self._rng.choice((self.states[-1], self.states[-2], missing_one))
+        return Transaction(self, state.get, self.now)
+
+    def commit(self, tx: Transaction) -> bool:
+        if tx.buffer:
+            self._last = tx.buffer
+        return super().commit(tx)
+
+
 def play(
     store: ReadCommitted,
     scripts: Sequence[Sequence[Request]],
