@@ -174,3 +174,20 @@ def test_explain_shows_statements_plan_and_steps(db: Db) -> None:
     staged = db.explain('[:find ?x :where [?e :age 3] [?e :name ?n] [(str ?n "!") ?x]]')
     assert staged.staged
     assert 'Python: [(str ?n "!") ?x]' in repr(staged)
+
+
+def test_totals_of_the_past_are_made_of_the_totals_of_each_segment() -> None:
+    with Substrate.open(":memory:") as s:
+        s.fact.transact("[{:db/ident :price :db/valueType :db.type/long}]")
+        first = s.fact.transact("[{:db/id 1 :price 5} {:db/id 2 :price 7} {:db/id 3 :price 7}]")
+        s.fact.transact("[{:db/id 1 :price 6} {:db/id 2 :price 8}]", valid_from="2030-01-01")
+        s.fact.transact("[[:db/retract 3 :price 7]]")
+        found = "(sum ?p) (count ?p) (avg ?p) (min ?p) (max ?p)"
+        query = f"[:find {found} :with ?e :where [?e :price ?p]]"
+        now = s.fact.db()
+        then = now.as_of(first.t)
+        assert "AS parts" in then.explain(query).sql
+        assert then.q(query) == [(19, 3, 19 / 3, 5, 7)]
+        assert now.q(query) == [(12, 2, 6, 5, 7)]
+        assert now.valid_at("2031-01-01").q(query) == [(14, 2, 7, 6, 8)]
+        assert then.valid_at("2000-01-01").q(query) == []

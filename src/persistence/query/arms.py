@@ -18,11 +18,15 @@ Equal = tuple[str, str]  # a column of `fact` and the expression it must equal
 
 @attrs.frozen(slots=True)
 class Rows:
-    """A FROM item, its conditions, and the expression of each column."""
+    """A FROM item, its conditions, and the expression of each column.
+
+    Where it is a union, `apart` are the FROM items whose rows together are its rows.
+    """
 
     from_: str
     where: tuple[str, ...]
     columns: dict[str, str]
+    apart: tuple[str, ...] = ()
 
 
 @attrs.frozen(slots=True)
@@ -64,7 +68,9 @@ class Derived:
         if self.wanted is not None:
             tied = {column for column, _ in self.joined}
             names = [name for name in names if name in self.wanted or name in tied]
-        return self._rows(" UNION ALL ".join(arm.text(names) for arm in arms))
+        selects = [arm.text(names) for arm in arms]
+        apart = tuple(map(self._item, selects))
+        return attrs.evolve(self._rows(" UNION ALL ".join(selects)), apart=apart)
 
     def coalesced(
         self, arms: Sequence[Arm], having: Sequence[str] = (), *, history: bool = False
@@ -92,4 +98,7 @@ class Derived:
     def _rows(self, body: str) -> Rows:
         where = tuple(f"{self.alias}.{column} = {value}" for column, value in self.joined)
         columns = {name: f"{self.alias}.{name}" for name in self._every()}
-        return Rows(f"{'LATERAL ' * self.lateral}({body}) AS {self.alias}", where, columns)
+        return Rows(self._item(body), where, columns)
+
+    def _item(self, body: str) -> str:
+        return f"{'LATERAL ' * self.lateral}({body}) AS {self.alias}"

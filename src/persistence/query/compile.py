@@ -88,6 +88,7 @@ class Compiler:
     recursive: bool = False
     traps: bool = False  # the statement may fail on rare values, and be staged then
     exact: bool = False  # traps are not allowed
+    unions: dict[str, tuple[str, ...]] = attrs.field(factory=dict)  # FROM items, arm by arm
     rules: dict[Any, Any] = attrs.field(factory=dict)  # see compile_rules
     _aliases: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
 

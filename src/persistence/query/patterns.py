@@ -220,11 +220,9 @@ class _Join:
         by_value = found.attribute.indexed and self._may_use_values(e)
         value_bound = self._value(by_value)
         indexed = value_bound and by_value
+        ranged = None
         if by_value and e is None and not value_bound and found.v in body.ranged:
-            kind = value_kind(compiler, self.pattern.source, found.attribute)
-            if kind is not None:  # the comparison then is a range of the index
-                self.equal.append(("k", str(kind)))
-                indexed = True
+            ranged = value_kind(compiler, self.pattern.source, found.attribute)
         op = self._op()
         intervals = Blank() != found.start or Blank() != found.end
         rows = scope.facts(
@@ -235,6 +233,7 @@ class _Join:
             joined=self.joined,
             lookup=e is not None or (indexed and value_bound),
             indexed=indexed,
+            ranged=ranged,
             intervals=intervals,
             op=op,
             single=e is not None
@@ -243,8 +242,9 @@ class _Join:
             and scope.view.one_instant,
             wanted=self._wanted(e),
         )
-        if compiler.dialect.ordered and self.joined and e is None and not indexed:
+        if compiler.dialect.ordered and self.joined and e is None and not (indexed or ranged):
             rows = self._set_apart(rows, self._wanted(e))
+        compiler.unions[rows.from_] = rows.apart
         body.from_.append(rows.from_)
         body.where += rows.where
         self._bind(rows, e)

@@ -79,6 +79,7 @@ class Scope:
         joined: Sequence[Equal] = (),
         lookup: bool,
         indexed: bool,
+        ranged: int | None = None,
         intervals: bool,
         op: bool | None = None,
         single: bool = False,
@@ -86,16 +87,20 @@ class Scope:
     ) -> Rows:
         """The visible facts as FROM item *alias*.
 
-        *equal* and *joined* are conditions on columns; those of *joined* mention other tables.
-        Facts of one value whose times touch are made one when *intervals* are asked for. With
-        *single* there is at most one fact for every row of the other tables. A lookup that is
-        given no conditions is left to its caller, who adds them to columns of *alias*. A caller
-        who reads a few columns only names them as *wanted*.
+        *indexed* says that they are found by value; *ranged* is the kind that all of them have,
+        where a comparison shall be a range of the index. *equal* and *joined* are conditions on
+        columns; those of *joined* mention other tables. Facts of one value whose times touch are
+        made one when *intervals* are asked for. With *single* there is at most one fact for every
+        row of the other tables. A lookup that is given no conditions is left to its caller, who
+        adds them to columns of *alias*. A caller who reads a few columns only names them as
+        *wanted*.
         """
         base = list(equal)
         if attribute is not None:
             base.append(("a", str(attribute)))
-        if indexed:
+        if ranged is not None:
+            base.append(("k", str(ranged)))
+        if indexed or ranged is not None:
             base.append(("ix", "1"))
         segments = self.segments(flags)
         coalesce = intervals and (len(segments) > 1 or self.view.overlay)
@@ -109,13 +114,14 @@ class Scope:
         if op is False:
             return derived.plain([NO_ROWS])
         if coalesce:
-            arms = self._arms(inside, segments, instant=False, scan=False)
+            arms = self._arms(inside, segments, instant=False)
             return derived.coalesced(arms, self._holds("min(vf)", "max(vt)"))
         several = self.view.overlay or len(segments) > 1
         if several and lookup and self.dialect.ordered and (equal or joined):
             return self._side_by_side(alias, [*base, *joined], segments, single)
         if self.view.overlay or (several and not lookup):
-            return derived.plain(self._arms(inside, segments, scan=not lookup))
+            arms = self._arms(inside, segments, scan=not lookup, ranged=ranged is not None)
+            return derived.plain(arms)
         base += joined
         where = [_segment(alias, self.view.branch, segments)]
         where += [f"{alias}.{column} = {expression}" for column, expression in base]
@@ -149,15 +155,22 @@ class Scope:
         return [f"{vf} <= {instant}", *([f"{vt} > {instant}"] if vt else [])]
 
     def _arms(
-        self, base: Sequence[Equal], segments: Sequence[int], *, instant: bool = True, scan: bool
+        self,
+        base: Sequence[Equal],
+        segments: Sequence[int],
+        *,
+        instant: bool = True,
+        scan: bool = False,
+        ranged: bool = False,
     ) -> list[Arm]:
         """One SELECT for each segment, and one for the rows that an overlay adds."""
         arms = []
         for segment in segments:
             where = [_segment("f", self.view.branch, [segment])]
             stabbed = scan and segment != OPEN_SEGMENT and not self.view.between
-            # Found by node, a row need not be in the index of values.
-            wanted = [each for each in base if not (stabbed and each[0] == "ix")]
+            # Found by node, a row need not be where the index of values would have it.
+            needless = ("k", "ix") if ranged else ("ix",)
+            wanted = [each for each in base if not (stabbed and each[0] in needless)]
             where += [f"f.{column} = {expression}" for column, expression in wanted]
             if stabbed:
                 axis = "path i" if segment == BOUNDED_SEGMENT else "path t"

@@ -186,6 +186,7 @@ def _grouped(
             return None
     source, renamed = _inner(compiler, body, shown, cells)
     columns: list[str] = []
+    names: list[str] = []
     kinds: list[int | None] = []
     finish: list[tuple[int, int, Callable[..., object] | None]] = []
     by: list[str] = []
@@ -196,16 +197,23 @@ def _grouped(
             known = each[0]
             for name in known.sql:
                 columns.append(_aggregated(name, cell))
+                names.append(name)
                 kinds.append(INT if name in ("count", "count-distinct", "sum") else cell.kind)
             identity = len(known.sql) == 1 and known.sql[0] != "sum"
             finish.append((at, len(known.sql), None if identity else known.finish))
         else:
             columns += selected(cell)
+            names += ["min"] * len(selected(cell))  # without groups these are all the same
             by += [part for part in selected(cell) if not _LITERAL(part)]
             kinds.append(cell.kind)
             finish.append((at, 1, None))
+    parts = [] if by or renamed is not cells else _parts(compiler, body, columns, names)
+    if parts:
+        columns = [f"{_TOTALS[name]}(p{at})" for at, name in enumerate(names)]
+        source = f"FROM ({' UNION ALL '.join(parts)}) AS parts"
     sql = f"SELECT {', '.join(columns)} {source}"
-    sql += f" GROUP BY {', '.join(by)}" if by else " HAVING count(*) > 0"
+    some = "sum(rows_)" if parts else "count(*)"
+    sql += f" GROUP BY {', '.join(by)}" if by else f" HAVING {some} > 0"
     sql += _limit(compiler, guarded)
     return Finished(statement(compiler, sql, kinds), (), tuple(finish), True, False, True)
 
@@ -228,6 +236,29 @@ def _inner(
         renamed[var] = Cell(cell.kind, kind[0] if kind else cell.k, tuple(parts))
     text = body.text(columns, compiler.dialect).replace("SELECT", "SELECT DISTINCT", 1)
     return f"FROM ({text}) AS g", renamed
+
+
+# What makes one of the aggregates of the parts of a union.
+_TOTALS: Final = {"sum": "sum", "count": "sum", "min": "min", "max": "max"}
+
+
+def _parts(
+    compiler: Compiler, body: Body, columns: Sequence[str], names: Sequence[str]
+) -> list[str]:
+    """The aggregates of each arm of a union that comes first, where totals follow from them.
+
+    SQLite hands every row of a union on by itself; here it hands on one row for each arm.
+    """
+    apart = compiler.unions.get(body.from_[0], ()) if body.from_ else ()
+    if not compiler.dialect.ordered or any(name not in _TOTALS for name in names):
+        return []
+    aliased = [f"{column} AS p{at}" for at, column in enumerate(columns)]
+    return [
+        attrs.evolve(body, from_=[item, *body.from_[1:]]).text(
+            [*aliased, "count(*) AS rows_"], compiler.dialect
+        )
+        for item in apart
+    ]
 
 
 def _aggregated(name: str, cell: Cell) -> str:
