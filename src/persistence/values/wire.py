@@ -27,6 +27,7 @@ TAG_TAGGED: Final = 0xED05
 TAG_NEGATIVE_ZERO: Final = 0xED06
 
 HEADS: Final = tuple(bytes((first,)) for first in range(256))
+HEAD_16, HEAD_32, HEAD_64 = (struct.Struct(form).pack for form in (">BH", ">BI", ">BQ"))
 
 
 def head(major: int, n: int) -> bytes:
@@ -38,12 +39,12 @@ def head(major: int, n: int) -> bytes:
     if n < 24:
         return HEADS[major | n]
     if n < 0x100:
-        return bytes((major | 24, n))
+        return HEADS[major | 24] + HEADS[n]
     if n < 0x1_0000:
-        return bytes((major | 25, n >> 8, n & 255))
+        return HEAD_16(major | 25, n)
     if n < 0x1_0000_0000:
-        return HEADS[major | 26] + n.to_bytes(4, "big")
-    return HEADS[major | 27] + n.to_bytes(8, "big")
+        return HEAD_32(major | 26, n)
+    return HEAD_64(major | 27, n)
 
 
 INSTANT_HEAD: Final = head(TAG, TAG_INSTANT)
