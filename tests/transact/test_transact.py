@@ -102,6 +102,17 @@ def test_nested_maps_and_reverse_attributes(s: Substrate) -> None:
     assert {boss for _, boss in all_of(s, "user/boss")} == {report.tempids["boss"]}
 
 
+def test_a_component_given_and_taken_in_one_transaction_goes_with_all_its_facts(
+    s: Substrate,
+) -> None:
+    s.fact.transact(
+        "[{:db/ident :part :db/valueType :db.type/ref :db/isComponent true}"
+        ' {:db/id 101 :name "wheel"}]'
+    )
+    s.fact.transact([[":db/add", 7, "part", 101], [":db/retractAttribute", 7, "part"]])
+    assert s.fact.db().q("[:find [?e ...] :where [?e :name]]") == []
+
+
 def test_retracting_an_entity_takes_components_and_references_along(s: Substrate) -> None:
     ids = s.fact.transact(
         """[{:db/id "o" :order/lines [{:db/id "l" :user/name "nut"}]}

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import attrs
 
 from persistence.datoms.interval import path
-from persistence.datoms.schema import Attribute, Schema
+from persistence.datoms.schema import Attribute, Schema, line_flags
 from persistence.errors import BudgetExceeded, EntityNotFound, QueryError
 from persistence.query.ast import Const, Var
 from persistence.query.params import (
@@ -64,7 +64,7 @@ class _Seen:
 
     t: int
     interned: bool
-    flags: dict[int, int] | None = None
+    flags: dict[tuple[int, int], int] | None = None  # by branch and attribute
 
 
 _SEEN: WeakKeyDictionary[Any, _Seen] = WeakKeyDictionary()
@@ -171,6 +171,7 @@ class Context:
             db.since_t is not None,
             db.between is not None,
             overlay is not None and db.basis > overlay.base,
+            db.view.ancestors,
         )
 
     def interned(self, db: Any) -> bool:
@@ -184,9 +185,13 @@ class Context:
         if seen is None or db.basis == self.head:
             return known
         if seen.flags is None:
-            seen.flags = {number: flags for number, _, flags in self.snapshot.attributes()}
+            seen.flags = {(0, number): flags for number, _, flags in self.snapshot.attributes()}
+            seen.flags |= {(b, number): flags for b, number, flags in self.snapshot.branch_flags()}
         stored = seen.flags
-        return lambda number: known(number) | stored.get(number, 0)
+        line = (db.branch, *(branch for branch, _ in db.view.ancestors))
+        return lambda number: (
+            known(number) | line_flags([stored.get((branch, number), 0) for branch in line])
+        )
 
     def facts(self, parameters: Parameters, with_: dict[str, str]) -> dict[str, DbFacts]:
         """The sources for a compiler whose parameters and tables these are."""
@@ -304,7 +309,8 @@ class Context:
             return db.since_t
         if what in ("lo", "hi"):
             return db.between[what == "hi"]
-        point = db.instant if what == "path i" else self.coordinate(source, "t")
+        axis = what.removeprefix("path ")
+        point = int(axis) if axis.isdigit() else self.coordinate(source, axis)
         return self.dialect.integers(_path(point))
 
     def overlay(self, source: str, part: str) -> list[Any]:

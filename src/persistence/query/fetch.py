@@ -94,6 +94,9 @@ def log(db: Any, first: int, last: int) -> Iterator[Datom]:
         end = min(start + _LOG_PAGE, last)
         with Reader.of(db, ranges=True) as reader:
             rows = list(reader.snapshot.log(start, end))
+            if rows:
+                of_line = reader.on_line(start, end)
+                rows = [row for row in rows if row[0] in of_line]
             times = reader.times({row[0] for row in rows})
             known = reader.long([(row[4], row[5]) for row in rows])
         ident = db.source.ident

@@ -44,7 +44,8 @@ class OfScalar:
 
 @attrs.frozen(slots=True)
 class OfView:
-    """A coordinate of a source's view: t, i, x, lo, hi, path i, path t, added t."""
+    """A coordinate of a source's view: t, i, x, lo, hi, path i, path t, added t; path 9
+    is that of t = 9."""
 
     source: str
     what: str

@@ -24,6 +24,7 @@ from persistence.query.cells import (
 )
 from persistence.query.compile import Compiler
 from persistence.query.params import OfEntity, OfView
+from persistence.query.scope import on_line
 from persistence.values import Keyword, Kind
 
 # The last instant that a datetime can name stands for "without end".
@@ -161,7 +162,7 @@ def _add_instant(compiler: Compiler, body: Body, pattern: Pattern, found: Places
     alias = compiler.alias("t")
     body.from_.append(f"tx AS {alias}")
     basis = compiler.parameters.add(OfView(pattern.source, "t"), "i")
-    where = [f"{alias}.t <= {basis}", f"{alias}.branch = {scope.view.branch}"]
+    where = [f"{alias}.t <= {basis}", on_line(alias, scope.view)]
     if scope.view.since:
         where.append(f"{alias}.t > {compiler.parameters.add(OfView(pattern.source, 'x'), 'i')}")
     body.where += where

@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-from persistence.datoms.schema import BOUNDED, CLOSED
 from persistence.query.reads import Asked, statement
-from persistence.query.scope import AS_OF, NOW, View
+from persistence.query.scope import ALL, AS_OF, NOW, View
 from persistence.values import Payload
 
 _KEPT: Final = 4096  # statements, one for an attribute and a form of view
@@ -19,7 +18,8 @@ _KEPT: Final = 4096  # statements, one for an attribute and a form of view
 
 def plain(view: Any) -> bool:
     """Whether *view* is a point of both axes and nothing more."""
-    return view.overlay is None and view.since is None and view.between is None and not view.history
+    single = view.overlay is None and view.since is None and view.between is None
+    return single and not view.history and not view.ancestors
 
 
 def cell(db: Any, e: int, number: int) -> list[tuple[int, Payload]]:
@@ -31,7 +31,7 @@ def cell(db: Any, e: int, number: int) -> list[tuple[int, Payload]]:
         if view.basis == snapshot.head().t:
             sql, names = _statement(dialect, view.branch, NOW, number, source.flags(number))
         else:  # what came after the basis may not be known to the source yet
-            sql, names = _statement(dialect, view.branch, AS_OF, number, BOUNDED | CLOSED)
+            sql, names = _statement(dialect, view.branch, AS_OF, number, ALL)
         rows = snapshot.rows(sql, [given[name] for name in names])
     if len(dialect.payload) == 1:
         return [row[2:4] for row in rows]

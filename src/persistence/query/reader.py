@@ -15,7 +15,7 @@ import attrs
 
 from persistence.datoms.bootstrap import BUILT_IN_IDS, IDENT, TX_INSTANT, VALUE_TYPES
 from persistence.datoms.interval import FOREVER, path
-from persistence.datoms.schema import BOUNDED, CLOSED, Attribute, Schema
+from persistence.datoms.schema import Attribute, Schema
 from persistence.datoms.view import View
 from persistence.errors import QueryError
 from persistence.ids import TX0, is_tx_entity, tx_entity
@@ -92,6 +92,7 @@ class Reader:
                 history=view.history,
                 since=view.since is not None,
                 between=ranges and not view.history,
+                ancestors=view.ancestors,
             )
             yield cls(db, snapshot, db.source.dialect, view, db.schema, form, basis)
 
@@ -201,7 +202,9 @@ class Reader:
         with \x1f in it may be that of an interned value. None means that they do not fit in this
         form.
         """
-        if self.view.overlay is not None or not 1 <= len(single) + len(links) <= _COLUMNS:
+        if self.view.overlay is not None or self.form.ancestors:
+            return None
+        if not 1 <= len(single) + len(links) <= _COLUMNS:
             return None
         ids = sorted(entities)
         if ids and ids[-1] > TX0:
@@ -313,8 +316,9 @@ class Reader:
         test = "" if number is None else f" AND a = {number}"
         best, order = ("max", "<=") if backwards else ("min", ">=")
         arms = ", ".join(
-            f"(SELECT {best}(e) FROM fact WHERE seg = {3 * self.view.branch + segment}"
+            f"(SELECT {best}(e) FROM fact WHERE seg = {3 * branch + segment}"
             f"{test} AND e {order} {self.dialect.parameter(1, 'i')})"
+            for branch in (self.view.branch, *(branch for branch, _ in self.view.ancestors))
             for segment in range(3)
         )
         found = [value for value in self.snapshot.rows(f"SELECT {arms}", (e,))[0] if value]
@@ -330,10 +334,17 @@ class Reader:
     # ----------------------------------------------------------------------------- statements
 
     def _rows(self, asked: Asked, given: dict[str, Any]) -> list[Any]:
+        if not self.form.ancestors:
+            return self._rows_of(self.form, asked, given)
+        # Keys drive each branch of the line alone: a union of them would be read whole.
+        each = (attrs.evolve(self.form, only=at) for at in range(1 + len(self.form.ancestors)))
+        return [row for form in each for row in self._rows_of(form, asked, given)]
+
+    def _rows_of(self, form: scope.View, asked: Asked, given: dict[str, Any]) -> list[Any]:
         if self.view.overlay is not None:
             asked = attrs.evolve(asked, most=None, spans=True)
         dialect: Any = self.dialect
-        sql, names = statement(dialect, self.form, attrs.evolve(asked, most=None))
+        sql, names = statement(dialect, form, attrs.evolve(asked, most=None))
         parameters = [given[name] if name in given else self._parameter(name) for name in names]
         if asked.most is None:
             rows = self._read(sql, parameters)
@@ -357,6 +368,8 @@ class Reader:
             return self.dialect.integers(path(view.instant))
         if name == "path t":
             return self.dialect.integers(path(self.basis))
+        if name.startswith("path "):
+            return self.dialect.integers(path(int(name.removeprefix("path "))))
         return int(name.removeprefix("attribute "))
 
     def _read(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
@@ -372,7 +385,7 @@ class Reader:
     def _flags(self, numbers: Iterable[int] | None) -> int:
         """Which segments may hold rows of these attributes; None: of any."""
         if numbers is None or self.form.form == scope.AS_OF:
-            return BOUNDED | CLOSED  # what came after the basis may not be known here yet
+            return scope.ALL  # what came after the basis may not be known here yet
         flags, of = 0, self.db.source.flags
         for number in numbers:
             flags |= of(number)
@@ -406,6 +419,13 @@ class Reader:
         number: int = _INSTANT_NUMBER
         times = self.times(asked).items()
         return [(tx_entity(t), number, _INST, time) for t, time in times]
+
+    def on_line(self, after: int, to: int) -> set[int]:
+        """The transactions with after < t <= to that this value's line of branches holds."""
+        first, last = self.dialect.parameter(1, "i"), self.dialect.parameter(2, "i")
+        line = scope.on_line("tx", self.form)
+        sql = f"SELECT tx.t FROM tx WHERE tx.t > {first} AND tx.t <= {last} AND {line}"
+        return {t for (t,) in self.snapshot.rows(sql, (after, to))}
 
     def times(self, ts: Iterable[int]) -> dict[int, int]:
         """The instants of these transactions, speculative ones included."""

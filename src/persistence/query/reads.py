@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import attrs
 
-from persistence.datoms.schema import BOUNDED, CLOSED
 from persistence.query import scope
 from persistence.store.dialect import Column, Dialect
 from persistence.values import INTERNED, Kind
@@ -38,7 +37,7 @@ class Asked:
 
     attribute: int | None = None
     numbers: tuple[int, ...] | None = None  # of these attributes only
-    flags: int = BOUNDED | CLOSED
+    flags: int = scope.ALL
     indexed: bool = False
     by: str = ""  # what is known: see `_ties`
     most: int | None = None  # how many rows of one cell

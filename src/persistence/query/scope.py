@@ -16,7 +16,8 @@ from typing import Final
 
 import attrs
 
-from persistence.datoms.schema import BOUNDED, CLOSED
+from persistence.datoms.schema import BOUNDED, CLOSED, LINE_BITS, OPEN, OWNING
+from persistence.datoms.view import Ancestor
 from persistence.query.arms import NO_ROWS, Arm, Derived, Equal, Rows
 from persistence.query.cells import KEYWORD
 from persistence.store.dialect import Column, Dialect
@@ -29,8 +30,9 @@ from persistence.store.protocol import (
 
 NOW: Final = "now"  # the basis is the head of the store
 AS_OF: Final = "as of"
+ALL: Final = -1  # the flags of an attribute of which nothing is known: every bit is set
 
-Parameter = Callable[[str], str]  # "t", "i", "x", "lo", "hi", "path i", "path t", "added t"
+Parameter = Callable[[str], str]  # t, i, x, lo, hi, path i, path t, added t, path 9
 
 
 @attrs.frozen(slots=True)
@@ -43,11 +45,31 @@ class View:
     since: bool = False
     between: bool = False
     overlay: bool = False
+    ancestors: tuple[Ancestor, ...] = ()
+    only: int | None = None  # of the line of branches, this one alone
 
     @property
     def one_instant(self) -> bool:
         """Whether every fact is seen once, so that keys of the schema hold."""
         return not self.history and not self.between
+
+
+@attrs.frozen(slots=True)
+class Place:
+    """Where visible facts can be: segments of one branch.
+
+    Those of an ancestor are read as of the t *base*, but for facts that one of the nearer
+    branches *owners* has made its own.
+    """
+
+    branch: int
+    kinds: tuple[int, ...]
+    base: int | None = None
+    owners: tuple[int, ...] = ()
+
+    def each(self) -> list[Place]:
+        """One place for each segment."""
+        return [attrs.evolve(self, kinds=(kind,)) for kind in self.kinds]
 
 
 @attrs.frozen
@@ -60,13 +82,21 @@ class Scope:
     overlay: tuple[str, str] = ("", "")  # names of the hidden and the added rows
     attributes: str = "attr"  # the table of attributes by number, or a SELECT in parentheses
 
-    def segments(self, flags: int) -> list[int]:
-        """Which kinds of segments can hold visible facts."""
-        found = [OPEN_SEGMENT]
-        if flags & BOUNDED:
-            found.append(BOUNDED_SEGMENT)
-        if flags & CLOSED and (self.view.form == AS_OF or self.view.history):
-            found.append(CLOSED_SEGMENT)
+    def places(self, flags: int) -> list[Place]:
+        """Where facts of an attribute can be, nearest branch first."""
+        view, found = self.view, []
+        owners: tuple[int, ...] = ()
+        line = ((view.branch, None), *view.ancestors)
+        for at, (branch, base) in enumerate(line):
+            own = flags >> LINE_BITS * at
+            past = view.form == AS_OF or view.history or base is not None
+            kinds = [OPEN_SEGMENT] if own & OPEN or not branch else []
+            kinds += [BOUNDED_SEGMENT] if own & BOUNDED else []
+            kinds += [CLOSED_SEGMENT] if own & CLOSED and past else []
+            if kinds and view.only in (None, at):
+                found.append(Place(branch, tuple(kinds), base, owners))
+            if own & OWNING:
+                owners += (branch,)
         return found
 
     def facts(
@@ -102,49 +132,62 @@ class Scope:
             base.append(("k", str(ranged)))
         if indexed or ranged is not None:
             base.append(("ix", "1"))
-        segments = self.segments(flags)
-        coalesce = intervals and (len(segments) > 1 or self.view.overlay)
+        places = self.places(flags)
+        segments = [each for place in places for each in place.each()]
+        several = self.view.overlay or len(segments) > 1
+        coalesce = intervals and several
         # Postgres takes no condition of a join into a UNION or below a window: it goes inside.
         lateral = lookup and bool(joined) and not self.dialect.ordered
         inside, outside = ([*base, *joined], ()) if lateral else (base, joined)
         derived = Derived(alias, self.dialect, tuple(outside), wanted, lateral)
         if self.view.history:
-            arms = self._history(inside, segments, op)
+            arms = self._history(inside, places, op)
             return derived.coalesced(arms, history=True) if coalesce else derived.plain(arms)
-        if op is False:
+        if op is False or not (places or self.view.overlay):
             return derived.plain([NO_ROWS])
         if coalesce:
             arms = self._arms(inside, segments, instant=False)
             return derived.coalesced(arms, self._holds("min(vf)", "max(vt)"))
-        several = self.view.overlay or len(segments) > 1
         if several and lookup and self.dialect.ordered and (equal or joined):
             return self._side_by_side(alias, [*base, *joined], segments, single)
-        if self.view.overlay or (several and not lookup):
+        if self.view.overlay or len(places) > 1 or (several and not lookup):
             arms = self._arms(inside, segments, scan=not lookup, ranged=ranged is not None)
             return derived.plain(arms)
         base += joined
-        where = [_segment(alias, self.view.branch, segments)]
+        where = [_segment(alias, places[0])]
         where += [f"{alias}.{column} = {expression}" for column, expression in base]
-        where += self._seen(alias, segments)
+        where += self._seen(alias, places[0])
         columns = {name: f"{alias}.{name}" for name in (*_STORED, *self.dialect.payload)}
         columns |= {"tx": f"{alias}.t0", "op": "1"}
         return Rows(f"fact AS {alias}", tuple(where), columns)
 
-    def _seen(self, alias: str, segments: Sequence[int], instant: bool = True) -> list[str]:
-        """The conditions of time under which a row of these segments is visible."""
-        view, closed = self.view, CLOSED_SEGMENT in segments
-        ends = closed or BOUNDED_SEGMENT in segments
+    def _seen(self, alias: str, place: Place, instant: bool = True) -> list[str]:
+        """The conditions under which a row at *place* is visible."""
+        closed = CLOSED_SEGMENT in place.kinds
+        ends = closed or BOUNDED_SEGMENT in place.kinds
         where = []
-        if view.form == AS_OF:
-            t = self.parameter("t")
+        if self.view.form == AS_OF or place.base is not None:
+            t = self._t(place)
             where.append(f"{alias}.t0 <= {t}")
             if closed:
                 where.append(f"{alias}.t1 > {t}")
-        if view.since:
+        if self.view.since:
             where.append(f"{alias}.t0 > {self.parameter('x')}")
         if instant:
             where += self._holds(f"{alias}.vf", f"{alias}.vt" if ends else None)
+        if place.owners:
+            where.append(self._not_owned(alias, place))
         return where
+
+    def _t(self, place: Place) -> str:
+        """The t as of which *place* is read."""
+        return self.parameter("t") if place.base is None else str(place.base)
+
+    def _not_owned(self, alias: str, place: Place) -> str:
+        branches = ", ".join(map(str, place.owners))
+        key = ("a", "e", "k", *self.dialect.payload)
+        same = " AND ".join(f"o.{column} = {alias}.{column}" for column in key)
+        return f"NOT EXISTS (SELECT 1 FROM owned AS o WHERE o.branch IN ({branches}) AND {same})"
 
     def _holds(self, vf: str, vt: str | None) -> list[str]:
         """The condition of valid time on an interval; no *vt* means that it is open."""
@@ -157,7 +200,7 @@ class Scope:
     def _arms(
         self,
         base: Sequence[Equal],
-        segments: Sequence[int],
+        segments: Sequence[Place],
         *,
         instant: bool = True,
         scan: bool = False,
@@ -165,19 +208,20 @@ class Scope:
     ) -> list[Arm]:
         """One SELECT for each segment, and one for the rows that an overlay adds."""
         arms = []
-        for segment in segments:
-            where = [_segment("f", self.view.branch, [segment])]
-            stabbed = scan and segment != OPEN_SEGMENT and not self.view.between
+        for place in segments:
+            where = [_segment("f", place)]
+            stabbed = scan and place.kinds != (OPEN_SEGMENT,) and not self.view.between
             # Found by node, a row need not be where the index of values would have it.
             needless = ("k", "ix") if ranged else ("ix",)
             wanted = [each for each in base if not (stabbed and each[0] in needless)]
             where += [f"f.{column} = {expression}" for column, expression in wanted]
             if stabbed:
-                axis = "path i" if segment == BOUNDED_SEGMENT else "path t"
+                past = "path t" if place.base is None else f"path {place.base}"
+                axis = "path i" if place.kinds == (BOUNDED_SEGMENT,) else past
                 where.append(self.dialect.member("f.node", self.parameter(axis)))
-            where += self._seen("f", [segment], instant)
+            where += self._seen("f", place, instant)
             if self.view.overlay:
-                where.append(self._not_hidden("f"))
+                where.append(self._not_hidden("f", place))
             arms.append(Arm("fact AS f", where))
         if self.view.overlay:
             where = [f"f.{column} = {expression}" for column, expression in base if column != "ix"]
@@ -186,27 +230,38 @@ class Scope:
         return arms
 
     def _history(
-        self, base: Sequence[Equal], segments: Sequence[int], op: bool | None
+        self, base: Sequence[Equal], places: Sequence[Place], op: bool | None
     ) -> list[Arm]:
         """Every assertion, and every retraction: the end of a row in system time."""
         arms = []
         equal = [f"f.{column} = {expression}" for column, expression in base]
-        t, since = self.parameter("t"), []
-        for wanted, tx, read in ((True, "t0", segments), (False, "t1", [CLOSED_SEGMENT])):
-            stored = wanted or CLOSED_SEGMENT in segments or self.view.overlay
-            if op is (not wanted) or not stored:
+        for wanted, tx in ((True, "t0"), (False, "t1")):
+            if op is (not wanted):
                 continue
-            where = [_segment("f", self.view.branch, read), *equal, f"f.{tx} <= {t}"]
-            since = [f"f.{tx} > {self.parameter('x')}"] if self.view.since else []
-            if self.view.between:
-                where += self._holds("f.vf", "f.vt")
+            mark = str(int(wanted))
+            for place in places if wanted else _closed(places):
+                where = [_segment("f", place), *equal, *self._told(place, tx)]
+                arms.append(Arm("fact AS f", where, f"f.{tx}", mark))
             if self.view.overlay:
-                added = [*equal, f"f.{tx} <= {self.parameter('added t')}", *since]
-                added = [condition for condition in added if not condition.startswith("f.ix")]
-                arms.append(Arm(f"{self.overlay[1]} AS f", added, f"f.{tx}", str(int(wanted))))
-                where.append(self._not_hidden("f"))
-            arms.append(Arm("fact AS f", where + since, f"f.{tx}", str(int(wanted))))
+                added = [condition for condition in equal if not condition.startswith("f.ix")]
+                added.append(f"f.{tx} <= {self.parameter('added t')}")
+                if self.view.since:
+                    added.append(f"f.{tx} > {self.parameter('x')}")
+                arms.append(Arm(f"{self.overlay[1]} AS f", added, f"f.{tx}", mark))
         return arms or [NO_ROWS]
+
+    def _told(self, place: Place, tx: str) -> list[str]:
+        """The conditions under which a history shows the start or the end of a row."""
+        where = [f"f.{tx} <= {self._t(place)}"]
+        if self.view.since:
+            where.append(f"f.{tx} > {self.parameter('x')}")
+        if self.view.between:
+            where += self._holds("f.vf", "f.vt")
+        if self.view.overlay:
+            where.append(self._not_hidden("f", place))
+        if place.owners:  # what was closed before is not taken over
+            where.append(f"(f.t1 <= {place.base} OR {self._not_owned('f', place)})")
+        return where
 
     def _added(self, alias: str, instant: bool = True) -> list[str]:
         """The conditions under which a row that an overlay adds is visible."""
@@ -216,14 +271,14 @@ class Scope:
             where.append(f"{alias}.t0 > {self.parameter('x')}")
         return where + (self._holds(f"{alias}.vf", f"{alias}.vt") if instant else [])
 
-    def _not_hidden(self, alias: str) -> str:
+    def _not_hidden(self, alias: str, place: Place) -> str:
         key = ("e", "a", "k", *self.dialect.payload, "t0")
         same = " AND ".join(f"h.{column} = {alias}.{column}" for column in key)
-        same += f" AND {alias}.t1 > h.base"
+        same += f" AND {alias}.t1 > {'h.base' if place.base is None else place.base}"
         return f"NOT EXISTS (SELECT 1 FROM {self.overlay[0]} AS h WHERE {same})"
 
     def _side_by_side(
-        self, alias: str, base: Sequence[Equal], segments: Sequence[int], single: bool
+        self, alias: str, base: Sequence[Equal], segments: Sequence[Place], single: bool
     ) -> Rows:
         """Each segment, and the rows that an overlay adds, through a cursor of its own.
 
@@ -239,11 +294,11 @@ class Scope:
             before = "".join(f" AND {earlier}.e IS NULL" for earlier in sides[:at])
             turn = f"WHEN {driver}.side = {at}" if not single else f"WHEN 1{before}"
             if at < len(segments):
-                number = SEGMENTS * self.view.branch + segments[at]
-                table, where = "fact", self._seen(side, [segments[at]])
+                (number,) = _numbers(segments[at])
+                table, where = "fact", self._seen(side, segments[at])
                 where.insert(0, f"{side}.seg = CASE {turn} THEN {number} END")
                 if self.view.overlay:
-                    where.append(self._not_hidden(side))
+                    where.append(self._not_hidden(side, segments[at]))
                 wanted = list(base)
             else:
                 table, where = self.overlay[1], self._added(side)
@@ -281,8 +336,26 @@ OVERLAY: Final = {
 }
 
 
-def _segment(alias: str, branch: int, kinds: Sequence[int]) -> str:
-    numbers = [str(SEGMENTS * branch + kind) for kind in kinds]
+def on_line(alias: str, view: View) -> str:
+    """The condition under which a row of `tx` belongs to the line of branches that is seen."""
+    if not view.ancestors:
+        return f"{alias}.branch = {view.branch}"
+    past = (f"{alias}.branch = {branch} AND {alias}.t <= {base}" for branch, base in view.ancestors)
+    return f"({alias}.branch = {view.branch} OR {' OR '.join(past)})"
+
+
+def _closed(places: Sequence[Place]) -> list[Place]:
+    """The segments of *places* that hold what is no longer believed."""
+    found = [place for place in places if CLOSED_SEGMENT in place.kinds]
+    return [attrs.evolve(place, kinds=(CLOSED_SEGMENT,)) for place in found]
+
+
+def _numbers(place: Place) -> list[int]:
+    return [SEGMENTS * place.branch + kind for kind in place.kinds]
+
+
+def _segment(alias: str, place: Place) -> str:
+    numbers = _numbers(place)
     if len(numbers) == 1:
         return f"{alias}.seg = {numbers[0]}"
-    return f"{alias}.seg IN ({', '.join(numbers)})"
+    return f"{alias}.seg IN ({', '.join(map(str, numbers))})"

@@ -7,7 +7,7 @@ net changes: retracts and asserts of exactly the pieces that differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -86,7 +86,7 @@ class Cells:
     def apply(self, operations: Sequence[Operation], rare: Sequence[Operation]) -> None:
         """Runs *operations* over their cells; *rare* are those among them that add nothing."""
         self.load(self._pairs(operations))
-        doomed = self._doomed_entities(rare) if rare else None
+        doomed = self._doomed_entities(rare, operations) if rare else None
         if doomed:
             self._load_entities(doomed)
         state, value, default = self.state, self.typed.value, self.span
@@ -170,18 +170,32 @@ class Cells:
                 pairs.add((e, number))
         return pairs
 
-    def _doomed_entities(self, operations: Iterable[Operation]) -> dict[int, Interval]:
-        """The entities that *operations* retract whole, by name or as a lost component."""
+    def _doomed_entities(
+        self, rare: Iterable[Operation], operations: Sequence[Operation]
+    ) -> dict[int, Interval]:
+        """The entities that *rare* retract whole, by name or as a lost component."""
         doomed: dict[int, Interval] = {}
-        for op in operations:
+        for op in rare:
             if type(op) is RetractEntity:
                 e = self.resolver.entity(op.e)
                 if e is not None:
                     doomed[e] = op.span or self.span
             elif type(op) is RetractAttribute and op.attribute.component:
-                for target in self._components(op):
+                added = self._added_components(op, operations)
+                for target in (*self._components(op), *added):
                     doomed[target] = op.span or self.span
         return doomed
+
+    def _added_components(
+        self, lost: RetractAttribute, operations: Iterable[Operation]
+    ) -> Iterator[int]:
+        """The component entities that the transaction itself gives to an attribute it retracts."""
+        e = self.resolver.entity(lost.e)
+        for op in operations:
+            if type(op) is Add and op.attribute is lost.attribute and e is not None:
+                target = self.resolver.entity(op.value)
+                if target is not None and self.resolver.entity(op.e) == e:
+                    yield target
 
     def _components(self, op: RetractAttribute) -> list[int]:
         """The component entities that a retracted attribute leads to over its interval."""
