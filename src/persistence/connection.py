@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import monotonic
 from typing import Any, Final
 
 import attrs
@@ -33,7 +34,7 @@ from persistence.datoms import InstantLike, Payload, Schema, line_flags
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import View
 from persistence.db import Db, Report, Source
-from persistence.errors import StoreBusy, StoreClosed
+from persistence.errors import StoreBusy, StoreClosed, StoreError
 from persistence.query import FunctionRegistry
 from persistence.session import BranchSource, SessionSource, WriterBase
 from persistence.store import Batch, Head, Session, Snapshot, Store, TxRow
@@ -45,10 +46,12 @@ from persistence.values import Keyword
 _LOG = logging.getLogger("persistence")
 _RETRIES: Final = 10  # a store that is still contended after so many tries is overloaded
 
+_POLL: Final = 0.02  # seconds between looks at what other processes have committed
 _BULK: Final = 1_000  # forms from which on the garbage collector costs more than it finds
 
 Listener = Callable[[Report], None]
 Decide = Callable[[WriterBase], Any]
+Check = Callable[[Prepared], None]
 
 
 @attrs.define(eq=False)
@@ -87,6 +90,9 @@ class Connection:
         self._write = threading.Lock()
         self._reports: deque[Report] = deque()
         self._publish = threading.RLock()
+        self._writing: int | None = None  # the thread that commits
+        self._moved = threading.Condition()
+        self.checks: list[Check] = []
         self._listeners: list[Listener] = []
         self._closed = False
         with self.store.snapshot() as snapshot:
@@ -211,12 +217,59 @@ class Connection:
         options = {"valid_from": valid_from, "valid_to": valid_to, "meta": meta}
         return self._enqueued(_Request((), options, author, decide, branch))
 
+    @contextmanager
+    def alone(self) -> Iterator[Alone]:
+        """Holds the write lock of the store, so that nobody else commits meanwhile.
+
+        What is given to `append` inside is committed at the end, unless an exception ends it.
+        """
+        self._refuse_nesting()
+        with self._write:
+            self._writing = threading.get_ident()
+            try:
+                with self.store.session() as session:
+                    head = session.head()
+                    alone = Alone(self, session, _Group(head, self.catalog.refresh(session, head)))
+                    yield alone
+                self._committed(alone.done)
+            finally:
+                self._writing = None
+        self._deliver()
+
+    def _refuse_nesting(self) -> None:
+        if self._writing == threading.get_ident():
+            raise StoreError(
+                "this thread is committing a transaction, and would wait for itself",
+                hint="write through the transaction; leave other writes to its effects",
+            )
+
+    def changed(self, t: int, timeout: float) -> int:
+        """Waits until the head is later than *t*, for *timeout* seconds at most; gives the head.
+
+        A commit of this process wakes it at once, one of another process within 20 ms.
+        """
+        end = monotonic() + timeout
+        while True:
+            with self.store.snapshot() as snapshot:
+                head = snapshot.head().t
+            left = end - monotonic()
+            if head > t or left <= 0:
+                return head
+            with self._moved:
+                if self.catalog.t <= t:
+                    self._moved.wait(min(left, _POLL))
+
     def _enqueued(self, request: _Request) -> Report:
+        self._refuse_nesting()
         self._waiting.append(request)
         with self._write:
             if not request.done:
-                with _collector_paused() if len(request.forms) > _BULK else nullcontext():
-                    self._commit([self._waiting.popleft() for _ in range(len(self._waiting))])
+                self._writing = threading.get_ident()
+                try:
+                    with _collector_paused() if len(request.forms) > _BULK else nullcontext():
+                        self._commit([self._waiting.popleft() for _ in range(len(self._waiting))])
+                finally:
+                    self._writing = None
         if request.error is not None:
             raise request.error
         self._deliver()
@@ -265,6 +318,10 @@ class Connection:
                     request.error = error
                     if alone:
                         raise
+        self._committed(done)
+
+    def _committed(self, done: Iterable[_Request]) -> None:
+        """Takes in what has been committed."""
         for request in done:
             prepared = request.prepared
             assert prepared is not None and request.after is not None
@@ -272,6 +329,8 @@ class Connection:
             self.catalog.advance(prepared.t, request.after, changed=changed)
             if self._listeners:
                 self._reports.append(self._report(request))
+        with self._moved:
+            self._moved.notify_all()
 
     def _append(self, session: Session, group: _Group, request: _Request) -> _Group:
         """Prepares one request on top of *group* and appends it; gives the group with it."""
@@ -290,6 +349,8 @@ class Connection:
         base = WriterBase(session, state, head, self.transaction_functions, before, layers)
         forms = request.forms if request.decide is None else request.decide(base)
         prepared = prepare(base, forms, time=time, **request.options)
+        for check in self.checks:
+            check(prepared)
         if prepared.ensured:
             ensured = laid_over(before(), prepared)
             ensure_entities(ensured, prepared, self.transaction_functions)
@@ -363,6 +424,26 @@ class Connection:
         with self._write:
             self._closed = True
             self.store.close()
+
+
+class Alone:
+    """The write lock, held; see :meth:`Connection.alone`."""
+
+    def __init__(self, connection: Connection, session: Session, group: _Group) -> None:
+        self._connection, self._session, self._group = connection, session, group
+        self.done: list[_Request] = []
+
+    def append(
+        self, decide: Decide, *, author: str | None = None, branch: int = 0, **options: Any
+    ) -> None:
+        """Writes what *decide* gives; see :meth:`Connection.decided`."""
+        request = _Request((), options, author, decide, branch)
+        self._group = self._connection._append(self._session, self._group, request)
+        self.done.append(request)
+
+    def report(self) -> Report:
+        """Of the last transaction, once it is committed."""
+        return self._connection._report(self.done[-1])
 
 
 @contextmanager

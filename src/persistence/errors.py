@@ -11,12 +11,19 @@ PersistenceError
 │   │   ├── ConflictError      several facts of one transaction contradict; lists all
 │   │   ├── UniqueConflict     a unique value that names another entity
 │   │   ├── CasFailed          :db/cas found another value
-│   │   └── EntityNotFound     a lookup ref or ident that names nothing
+│   │   ├── EntityNotFound     a lookup ref or ident that names nothing
+│   │   ├── UndeclaredRef      a ref to a cell that is not there
+│   │   └── ValidatorRefused   a value that a validator does not accept
 │   ├── UnknownBasis           a basis that the log does not hold
 │   ├── QueryError             a query or pull pattern that cannot be run
 │   │   └── UnboundVariable    names the variables
 │   └── ImportRefused          rows of an import that were refused
 ├── BudgetExceeded             a query over its time or row budget
+├── TransactionFailed          a body that ran and was not committed
+│   ├── Conflict               what it read has changed since; safe to retry
+│   ├── AttemptsExhausted      it met a conflict in every attempt
+│   ├── DeadlineExceeded       its time was up before it was committed
+│   └── RefusedInTransaction   something that a body must leave to its effects
 └── StoreError                 the store or its medium
     ├── NotAStore              the file is something else
     ├── NewerStore             written by a later version
@@ -104,6 +111,14 @@ class EntityNotFound(TransactionError):
     """A lookup ref or an ident that names no entity."""
 
 
+class UndeclaredRef(TransactionError):
+    """A ref to an attribute that nobody declared or used, or of an entity that is not there."""
+
+
+class ValidatorRefused(TransactionError):
+    """A validator does not accept what the transaction would make of a cell."""
+
+
 class UnknownBasis(InputError):
     """A basis (t, transaction or instant) that the log does not hold."""
 
@@ -122,6 +137,30 @@ class ImportRefused(InputError):
 
 class BudgetExceeded(PersistenceError):
     """A query passed its time or row budget; `budget` names which."""
+
+
+class TransactionFailed(PersistenceError):
+    """A body that ran and was not committed; nothing of it was written."""
+
+
+class Conflict(TransactionFailed):
+    """What the body read has changed since; `entity`, `attribute` and `t` tell what and when."""
+
+    retry = True
+
+
+class AttemptsExhausted(TransactionFailed):
+    """The body met a conflict in every attempt it was allowed; `attempts` tells how many."""
+
+    retry = True
+
+
+class DeadlineExceeded(TransactionFailed):
+    """The time that the transaction was given is up; `seconds` tells how much it was."""
+
+
+class RefusedInTransaction(TransactionFailed):
+    """Something that a body must not do, because it may run more than once."""
 
 
 class StoreError(PersistenceError):

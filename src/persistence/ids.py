@@ -1,6 +1,7 @@
 """How the 63 bits of an entity id are divided.
 
 bits 0..44   ordinary entities, numbered by the store at commit
+2**44 + n    of these: reserved by transactions that name entities before they commit
 2**45 + n    entities the system itself declares (built-in attributes)
 2**46 + t    the entity of transaction t
 bits 48..62  free: they will name a replica, so that clones can be merged
@@ -11,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 FIRST_ENTITY: Final = 1
+RESERVED0: Final = 2**44
 LAST_ENTITY: Final = 2**45 - 1
 SYSTEM0: Final = 2**45
 TX0: Final = 2**46

@@ -15,6 +15,7 @@ from persistence.db import Db, Report
 from persistence.importing import BATCH, Imported, Plan, import_file
 from persistence.maintenance import Finding, check, reindex
 from persistence.query import FunctionRegistry
+from persistence.stm import Txn
 from persistence.store import Size, open_store
 from persistence.transactions import Transaction, transactions
 from persistence.values import Keyword, keyword
@@ -121,6 +122,7 @@ class Substrate:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.fact = Facts(connection)
+        self.txn = Txn(connection)
 
     @classmethod
     def open(

@@ -20,6 +20,7 @@ from persistence.db.source import Source
 from persistence.errors import IntervalError, QueryError
 from persistence.ids import tx_entity
 from persistence.query import fetch
+from persistence.query.footprint import Footprints
 from persistence.values import Keyword, keyword
 
 
@@ -34,6 +35,7 @@ class Db:
 
     source: Source = attrs.field(eq=id)
     view: View
+    footprints: Footprints | None = attrs.field(default=None, eq=False)  # where reads are noted
 
     # ------------------------------------------------------------ coordinates
 
@@ -137,7 +139,10 @@ class Db:
                 f"valid_at() asks for one instant and {shown} for all of a range",
                 hint="keep one of them; ?from and ?to are visible to the query",
             )
-        return Db(source, view)
+        footprints = self.footprints
+        if footprints is not None and view.basis < footprints.basis:
+            footprints = None  # the past never changes
+        return Db(source, view, footprints)
 
     # -------------------------------------------------------------- questions
 

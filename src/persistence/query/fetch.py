@@ -39,6 +39,8 @@ def values(db: Any, e: int, attribute: Keyword | str) -> list[Any]:
         QueryError: *db* shows more than one instant.
     """
     ident = keyword(attribute)
+    if db.footprints is not None:
+        db.footprints.cells.add((e, ident))
     number = db.source.attribute_id(ident)
     if number is None:
         return []
@@ -80,6 +82,8 @@ def referring(db: Any, attribute: Keyword | str, e: int) -> list[int]:
     ident = keyword(attribute)
     number = db.source.attribute_id(ident)
     if number is None:
+        if db.footprints is not None:
+            db.footprints.add(a=ident)
         return []
     with Reader.of(db) as reader:
         declared = reader.schema[ident]
@@ -90,6 +94,8 @@ def referring(db: Any, attribute: Keyword | str, e: int) -> list[int]:
 
 def log(db: Any, first: int, last: int) -> Iterator[Datom]:
     """The datoms of the transactions from *first* to *last*, both inclusive, as recorded."""
+    if db.footprints is not None and last >= db.footprints.basis:
+        db.footprints.add()  # the log goes on with whatever is committed
     for start in range(first - 1, last, _LOG_PAGE):
         end = min(start + _LOG_PAGE, last)
         with Reader.of(db, ranges=True) as reader:

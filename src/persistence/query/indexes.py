@@ -237,6 +237,8 @@ def _attributes(
         if reader.view.overlay is not None:
             known |= reader.view.overlay.numbers
         asked = given.get("a")
+        if reader.footprints is not None and not (exact and asked):
+            reader.footprints.add()  # an attribute that is used first would join them
         found = []
         for ident in sorted(known, key=lambda ident: ident.name, reverse=backwards):
             beyond = (

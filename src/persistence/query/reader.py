@@ -20,6 +20,7 @@ from persistence.datoms.view import View
 from persistence.errors import QueryError
 from persistence.ids import TX0, is_tx_entity, tx_entity
 from persistence.query import scope
+from persistence.query.footprint import Footprints
 from persistence.query.reads import (
     INTEGERS,
     Asked,
@@ -101,7 +102,15 @@ class Reader:
     def number(self, ident: Keyword) -> int | None:
         """The storage number of an attribute, None if no fact ever used it."""
         found: int | None = self.db.source.attribute_id(ident)
+        if found is None and self.footprints is not None:
+            self.footprints.add(a=ident)  # its first use will be a change
         return found
+
+    @property
+    def footprints(self) -> Footprints | None:
+        """Where reads are noted, if they are."""
+        noted: Footprints | None = self.db.footprints
+        return noted
 
     def attribute(self, number: int) -> Attribute:
         """The declaration of the attribute with this storage number."""
@@ -153,7 +162,10 @@ class Reader:
         value = self.target(attribute, value)
         if number is None or value is None:
             return None
-        return (number, *to_columns(value))
+        key = to_columns(value)
+        if self.footprints is not None:
+            self.footprints.add(None, attribute.ident, key)
+        return (number, *key)
 
     def target(self, attribute: Attribute, value: Any) -> Any:
         """*value*, or the entity that it names where the attribute is a reference."""
@@ -173,6 +185,7 @@ class Reader:
         """
         ids = sorted(entities)
         chosen = None if numbers is None else tuple(sorted(numbers))
+        self._note_cells(ids, chosen)
         asked = Asked(numbers=chosen, flags=self._flags(chosen), by="entities", most=most)
         rows = self._rows(asked, {"ids": self.dialect.ids(ids)})
         if self.view.overlay is not None:
@@ -209,6 +222,7 @@ class Reader:
         ids = sorted(entities)
         if ids and ids[-1] > TX0:
             return None
+        self._note_cells(ids, (*single, *(number for number, _ in links)))
         known = tuple(None if kinds else self._kind(number) for number in single)
         flags = tuple(self._flags((number,)) for number in (*single, *(n for n, _ in links)))
         make: Any = sheet
@@ -257,6 +271,9 @@ class Reader:
     ) -> list[Row]:
         """The rows of one reference attribute that point at *targets*; see `entity_rows`."""
         ids = sorted(targets)
+        if self.footprints is not None:
+            ident = self.db.source.ident(number)
+            self.footprints.values.update((ident, _INT, target) for target in ids)
         asked = Asked(
             attribute=number,
             flags=self._flags((number,)),
@@ -299,6 +316,8 @@ class Reader:
         `payload` ("value"), or to values of kind `k` from `low` to `high` ("low", "high",
         "low high"; long values come anyway).
         """
+        if self.footprints is not None:
+            self._note_spans(self.footprints, number, by, given)
         flags = self._flags(None if number is None else (number,))
         asked = Asked(attribute=number, flags=flags, by=by, spans=True)
         if "payload" in given:
@@ -314,6 +333,8 @@ class Reader:
     def nearest(self, number: int | None, e: int, *, backwards: bool = False) -> int | None:
         """The next entity from *e* on that has, or had, facts (of one attribute)."""
         test = "" if number is None else f" AND a = {number}"
+        if self.footprints is not None:
+            self._note_spans(self.footprints, number, "", {})
         best, order = ("max", "<=") if backwards else ("min", ">=")
         arms = ", ".join(
             f"(SELECT {best}(e) FROM fact WHERE seg = {3 * branch + segment}"
@@ -330,6 +351,25 @@ class Reader:
     def added_spans(self, keep: Callable[[Span], bool]) -> list[Span]:
         """The rectangles of a speculation that the view shows at some instant."""
         return [row for row in self._added_spans() if keep(row)]
+
+    # ----------------------------------------------------------------------------- footprints
+
+    def _note_cells(self, entities: Sequence[int], numbers: Sequence[int] | None) -> None:
+        if self.footprints is not None:
+            ident = self.db.source.ident
+            idents = None if numbers is None else [ident(number) for number in numbers]
+            self.footprints.cells_of(entities, idents)
+
+    def _note_spans(
+        self, footprints: Footprints, number: int | None, by: str, given: dict[str, Any]
+    ) -> None:
+        ident = None if number is None else self.db.source.ident(number)
+        if by == "value":
+            footprints.add(None, ident, (given["k"], given["payload"]))
+        elif by == "range" and given["first"] == given["last"]:
+            footprints.add(given["first"], ident)
+        else:
+            footprints.add(None, ident)
 
     # ----------------------------------------------------------------------------- statements
 

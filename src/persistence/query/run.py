@@ -31,6 +31,7 @@ from persistence.query.finish import answer, concluded
 from persistence.query.functions import FunctionRegistry
 from persistence.query.group import Group
 from persistence.query.inputs import Inputs, Table, bind
+from persistence.query.noted import note
 from persistence.query.order import Costs
 from persistence.query.params import Parameters
 from persistence.query.parse import parse
@@ -160,6 +161,9 @@ class Run:
 
     def answer(self) -> Any:
         """The result in its shape."""
+        for name, db in self.dbs.items():
+            if db.footprints is not None:
+                note(name, db, self.clauses, self.inputs)
         if self._one_store():
             plan = self._answered()
             if not isinstance(plan, Plan):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import attrs
 
@@ -65,6 +65,14 @@ class _Replaced:
     span: Interval
 
 
+class Group(NamedTuple):
+    """Operations that are one in contradicting each other, and the interval they hold over."""
+
+    span: Interval
+    operations: Sequence[Operation]
+    rare: Sequence[Operation]  # those among them that add nothing
+
+
 @attrs.define
 class Cells:
     """The cells of one transaction."""
@@ -79,16 +87,36 @@ class Cells:
     live: list[Live] = attrs.field(factory=list)
     state: dict[Cell, CellState | _Single | _Stored | _Replaced] = attrs.field(factory=dict)
     asserted: dict[Cell, list[tuple[ValueKey, Interval]]] = attrs.field(factory=dict)
+    # By the identity of an operation: the entities that went away with the one it names.
+    gone: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
     _by_entity: dict[int, list[Cell]] = attrs.field(factory=dict)  # of the first `_indexed`
     _indexed: int = 0
     _doomed: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
 
-    def apply(self, operations: Sequence[Operation], rare: Sequence[Operation]) -> None:
-        """Runs *operations* over their cells; *rare* are those among them that add nothing."""
+    def apply(self, groups: Sequence[Group], operations: Sequence[Operation]) -> None:
+        """Runs the operations of each group over their cells; *operations* are all of them.
+
+        A group overrides those before it; inside of one group two values for one cell at one
+        time are a problem.
+        """
         self.load(self._pairs(operations))
-        doomed = self._doomed_entities(rare, operations) if rare else None
-        if doomed:
-            self._load_entities(doomed)
+        for place, group in enumerate(groups):
+            self.span = group.span
+            if place:
+                self._settle()
+            doomed = self._doomed_entities(group.rare, operations) if group.rare else None
+            if doomed:
+                self._load_entities(doomed)
+            self._run(group.operations)
+
+    def _settle(self) -> None:
+        """What was asserted so far is no contradiction to what follows."""
+        for cell in [*self.state]:
+            if not isinstance(self.state[cell], _Stored):
+                self.cell(cell)
+        self.asserted.clear()
+
+    def _run(self, operations: Sequence[Operation]) -> None:
         state, value, default = self.state, self.typed.value, self.span
         required = self.resolver.required
         for op in operations:
@@ -301,14 +329,14 @@ class Cells:
         elif e is None:
             return  # nothing is known of it, so there is nothing to take away
         elif isinstance(op, RetractEntity):
-            self._retract_entity(e, op.span or self.span, set())
+            self._take_away(op, [(e, op.span or self.span)])
         elif (number := self.typed.number_of(op.attribute.ident)) is not None:
             state = self.cell((e, number))
             if isinstance(op, RetractAttribute):
                 lost = self._components(op) if op.attribute.component else ()
                 state.retract_all(op.span or self.span)
-                for target in lost:
-                    self._retract_entity(target, op.span or self.span, set())
+                if lost:
+                    self._take_away(op, [(target, op.span or self.span) for target in lost])
                 self.asserted.pop((e, number), None)
             else:
                 self._retract(op, state, (e, number))
@@ -322,15 +350,18 @@ class Cells:
         if cell in self.asserted:
             self.asserted[cell] = [told for told in self.asserted[cell] if told[0] != key]
 
-    def _retract_entity(self, e: int, span: Interval, seen: set[int]) -> None:
-        """Takes away all facts of *e*, all references to it, and its components."""
-        pending = [(e, span)]
+    def _take_away(self, op: Operation, pending: list[tuple[int, Interval]]) -> None:
+        """Takes away all facts of these entities, all references to them, and components."""
+        seen: set[int] = set()
+        gone = self.gone[id(op)] = []
         numbers = {self.typed.number_of(attribute.ident) for attribute in self.schema.refs()}
         while pending:
             e, span = pending.pop()
             if e in seen:
                 continue
             seen.add(e)
+            if e != op.e:
+                gone.append((e, span))
             for cell in self._cells_of(e):
                 self.cell(cell).retract_all(span)
                 self.asserted.pop(cell, None)

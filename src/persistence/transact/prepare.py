@@ -12,7 +12,6 @@ cut       net changes -> index rows      (datoms.rectangles)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 import attrs
@@ -44,10 +43,11 @@ from persistence.ids import tx_entity
 from persistence.store.protocol import INDEXED
 from persistence.transact import check, tuples
 from persistence.transact.base import Base
-from persistence.transact.cells import Cells
+from persistence.transact.cells import Cells, Group
 from persistence.transact.forms import Parser
 from persistence.transact.operations import CURRENT_TX, Add, Operation, Tempid
 from persistence.transact.resolve import Resolver
+from persistence.transact.resolved import Batch, Batches, resolved
 from persistence.transact.typed import Typed
 from persistence.values import LIMITS, Keyword, encode_datoms, keyword, read
 
@@ -133,30 +133,74 @@ def prepare(
 ) -> Prepared:
     """What *forms* write on top of *base*, at the instant *time*.
 
+    *forms* may also be `Batches`, whose names are resolved already.
+
     Raises:
         TransactionError, SchemaError, IntervalError, LimitExceeded: nothing is written; when a
             transaction has several problems, one error lists them all.
     """
+    return _decided(base, forms, time, valid_from, valid_to, meta)[0]
+
+
+def prepare_batch(
+    base: Base,
+    forms: Any,
+    *,
+    time: int,
+    valid_from: InstantLike | None = None,
+    valid_to: InstantLike | None = None,
+) -> tuple[Prepared, Batch]:
+    """What `prepare` gives, and the same to be applied to a later base.
+
+    Raises:
+        TransactionError, SchemaError, IntervalError, LimitExceeded: as `prepare`.
+    """
+    prepared, cells, operations = _decided(base, forms, time, valid_from, valid_to, None)
+    return prepared, Batch(
+        tuple(resolved(operations, cells.resolver, cells.gone)),
+        None if valid_from is None else prepared.span[0],
+        None if valid_to is None else prepared.span[1],
+        None if cells.schema is base.schema else cells.schema,
+    )
+
+
+def _decided(
+    base: Base,
+    forms: Any,
+    time: int,
+    valid_from: InstantLike | None,
+    valid_to: InstantLike | None,
+    meta: Mapping[Any, Any] | None,
+) -> tuple[Prepared, Cells, Sequence[Operation]]:
     span = interval(
         time if valid_from is None else instant(valid_from),
         FOREVER if valid_to is None else instant(valid_to),
     )
-    if isinstance(forms, str):
-        forms = read(forms)
-    forms = _sequence(forms)
     meta = dict(meta or {})
     t = base.basis + 1
-    provisional = _with_declarations(base, forms)
     problems: list[PersistenceError] = []
 
     def call(name: Any, arguments: Sequence[Any]) -> Iterable[Any]:
         return _call(base, name, arguments)
 
-    parser = Parser(provisional, call, default_span=span)
-    operations = parser.parse(forms)
+    if isinstance(forms, Batches):
+        provisional = forms.schema(base.schema)
+        parser = Parser(provisional, call, default_span=span)
+        groups = [batch.group(time) for batch in forms.batches]
+        since = min([span[0], *(start for batch in forms.batches for start in batch.starts())])
+    else:
+        forms = _sequence(read(forms) if isinstance(forms, str) else forms)
+        provisional = _with_declarations(base, forms)
+        parser = Parser(provisional, call, default_span=span)
+        groups = [Group(span, parser.parse(forms), parser.rare)]
+        since = parser.since
     if meta:
-        operations += _metadata(parser, meta, time)
-        parser.since = min(parser.since, time)
+        made = _metadata(parser, meta, time)
+        groups.append(Group((time, FOREVER), made, ()))
+        since = min(since, time)
+    operations = groups[0].operations
+    if len(groups) > 1:
+        operations = [op for group in groups for op in group.operations]
     if len(operations) > LIMITS.transaction_datoms:
         raise LimitExceeded(
             f"one transaction may hold {LIMITS.transaction_datoms} facts, "
@@ -170,10 +214,11 @@ def prepare(
     resolver = Resolver(base, provisional, typed, tx_entity(t), span, problems)
     resolver.resolve(operations)
     check.raise_all(problems)
-    cells = Cells(base, provisional, resolver, typed, span, problems, parser.since)
-    cells.apply(operations, parser.rare)
+    cells = Cells(base, provisional, resolver, typed, span, problems, since)
+    cells.apply(groups, operations)
     tuples.derive(cells, provisional, operations)
-    ensured = check.specs(cells, provisional, parser.rare) if parser.rare else []
+    rare = [op for group in groups for op in group.rare]
+    ensured = check.specs(cells, provisional, rare) if rare else []
     changes = cells.changes()
     changed = {change[1] for change in changes}
     if not changed <= typed.known.keys():
@@ -182,7 +227,7 @@ def prepare(
     check.raise_all(problems)
     declares = not boot.SCHEMA_IDS.isdisjoint(changed)
     schema, reindex = _evolve(base, typed, changes, declares)
-    return _prepared(
+    prepared = _prepared(
         base,
         t=t,
         time=time,
@@ -198,6 +243,7 @@ def prepare(
         declares=declares,
         branches=not boot.BRANCH_IDS.isdisjoint(changed),
     )
+    return prepared, cells, operations
 
 
 def _prepared(
@@ -390,4 +436,4 @@ def _evolve(
     return schema, reindex
 
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "prepare_batch"]

@@ -16,7 +16,7 @@ import attrs
 from persistence.datoms import Attribute, Interval, Payload, Schema
 from persistence.datoms.bootstrap import IDENT
 from persistence.errors import EntityNotFound, LimitExceeded, PersistenceError, UniqueConflict
-from persistence.ids import LAST_ENTITY, SYSTEM0
+from persistence.ids import LAST_ENTITY, RESERVED0, SYSTEM0
 from persistence.transact.base import Base
 from persistence.transact.operations import (
     Add,
@@ -183,7 +183,7 @@ class Resolver:
         for op in operations:
             e = op[0]
             if type(e) is int:
-                if found.next_e <= e <= LAST_ENTITY:
+                if found.next_e <= e < RESERVED0:
                     found.next_e = e + 1
             elif type(e) is Lookup:
                 lookups.append(e)
@@ -198,7 +198,7 @@ class Resolver:
                     found.references = True
                     if type(value) is Lookup:
                         lookups.append(value)
-                    elif type(value) is int and found.next_e <= value <= LAST_ENTITY:
+                    elif type(value) is int and found.next_e <= value < RESERVED0:
                         found.next_e = value + 1
                 elif attribute.tuple_attrs and type(value) is tuple:
                     lookups += [part for part in value if type(part) is Lookup]

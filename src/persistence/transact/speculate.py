@@ -26,7 +26,8 @@ from persistence.store.dialect import Dialect
 from persistence.store.layers import Layers
 from persistence.store.protocol import Snapshot
 from persistence.transact.ensure import ensure_entities
-from persistence.transact.prepare import Prepared, prepare
+from persistence.transact.prepare import Prepared, prepare, prepare_batch
+from persistence.transact.resolved import Batch
 from persistence.values import INTERNED, Keyword, decode, interned_id
 
 
@@ -125,6 +126,7 @@ class SpeculativeBase:
     next_e: int
     functions: Mapping[Keyword, Callable[..., Any]]
     numbers: Mapping[Keyword, int]
+    ended: list[Live] = attrs.field(factory=list)  # what was read and is not to be changed
 
     @property
     def schema(self) -> Schema:
@@ -147,16 +149,19 @@ class SpeculativeBase:
 
     def live(self, pairs: Iterable[tuple[int, int]], after: int) -> list[Live]:
         wanted = set(pairs)
-        rows = self.stored.live(wanted)
-        return self._overlaid(rows, lambda e, a, k, p: (e, a) in wanted)
+        rows = self._overlaid(self.stored.live(wanted), lambda e, a, k, p: (e, a) in wanted)
+        return self._open(rows, after)
 
     def live_entities(self, entities: Iterable[int], after: int) -> list[Live]:
         wanted = set(entities)
-        rows = self.stored.live_entities(wanted)
-        return self._overlaid(rows, lambda e, a, k, p: e in wanted)
+        rows = self._overlaid(self.stored.live_entities(wanted), lambda e, a, k, p: e in wanted)
+        return self._open(rows, after)
 
     def live_values(self, keys: Iterable[tuple[int, int, Payload]]) -> list[Live]:
         wanted = set(keys)
+        if self.db.footprints is not None:
+            ident = self.db.source.ident
+            self.db.footprints.values.update((ident(a), k, p) for a, k, p in wanted)
         rows = self.stored.live_values(wanted)
         return self._overlaid(rows, lambda e, a, k, p: (a, k, p) in wanted)
 
@@ -164,6 +169,12 @@ class SpeculativeBase:
         wanted = set(attributes)
         rows = self.stored.live_attributes(wanted)
         return self._overlaid(rows, lambda e, a, k, p: a in wanted)
+
+    def _open(self, rows: list[Live], after: int) -> list[Live]:
+        """Those of *rows* that end after *after*; the others are kept for `laid_over`, which
+        has to show again what it hides of an assert."""
+        self.ended.extend(row for row in rows if row[5] <= after)
+        return [row for row in rows if row[5] > after]
 
     def _overlaid(
         self, rows: list[Live], wanted: Callable[[int, int, int, Payload], bool]
@@ -197,33 +208,81 @@ def speculate(
     numbers: Mapping[Keyword, int],
 ) -> Report:
     """The report of transacting *forms* on top of *db* at the instant *now*."""
+    with db.source.snapshot() as snapshot:
+        base = _base(db, snapshot, functions, numbers, None)
+        prepared = prepare(base, forms, time=_time(db, now), **options)
+        prepared.encoded()  # a value that has no canonical bytes is refused here, as at a commit
+    after = laid_over(db, prepared, base.ended)
+    ensure_entities(after, prepared, functions)
+    return report(db, prepared, after)
+
+
+def carried_out(
+    db: Db,
+    forms: Any,
+    *,
+    valid_from: InstantLike | None,
+    valid_to: InstantLike | None,
+    now: int,
+    functions: Mapping[Keyword, Callable[..., Any]],
+    numbers: Mapping[Keyword, int],
+    next_e: int,
+) -> tuple[Prepared, Batch, Db]:
+    """What *forms* would write on top of *db*, the same for a later head, and *db* after it.
+
+    New entities are numbered from *next_e* on; the caller sees to it that nobody else does so.
+    """
+    with db.source.snapshot() as snapshot:
+        base = _base(db, snapshot, functions, numbers, next_e)
+        prepared, batch = prepare_batch(
+            base, forms, time=_time(db, now), valid_from=valid_from, valid_to=valid_to
+        )
+        prepared.encoded()
+    after = laid_over(db, prepared, base.ended)
+    ensure_entities(after, prepared, functions)
+    return prepared, batch, after
+
+
+def _time(db: Db, now: int) -> int:
+    return now if db.view.pinned else max(now, db.instant)
+
+
+def _base(
+    db: Db,
+    snapshot: Snapshot,
+    functions: Mapping[Keyword, Callable[..., Any]],
+    numbers: Mapping[Keyword, int],
+    next_e: int | None,
+) -> SpeculativeBase:
     overlay = db.overlay
     stored = db.basis if overlay is None else overlay.base
-    with db.source.snapshot() as snapshot:
-        head = snapshot.head()
-        at = None if stored == head.t else stored
+    head = snapshot.head()
+    if next_e is None:
         next_e = head.next_e if overlay is None else max(head.next_e, overlay.next_e)
-        known = numbers if overlay is None else {**numbers, **overlay.numbers}
-        time = max(now, db.instant if not db.view.pinned else now)
-        layers = Layers(snapshot, ((db.branch, at), *db.view.ancestors))
-        base = SpeculativeBase(db, layers, next_e, functions, known)
-        prepared = prepare(base, forms, time=time, **options)
-        prepared.encoded()  # a value that has no canonical bytes is refused here, as at a commit
-    after = laid_over(db, prepared)
-    ensure_entities(after, prepared, functions)
+    known = numbers if overlay is None else {**numbers, **overlay.numbers}
+    at = None if stored == head.t else stored
+    layers = Layers(snapshot, ((db.branch, at), *db.view.ancestors))
+    return SpeculativeBase(db, layers, next_e, functions, known)
+
+
+def report(db: Db, prepared: Prepared, after: Db) -> Report:
+    """What a speculation tells its caller."""
     return Report(
         db_before=db,
         db_after=after,
         tempids=prepared.tempids,
         t=prepared.t,
-        time=time,
+        time=prepared.time,
         meta=prepared.meta,
         data=prepared.datoms,
     )
 
 
-def laid_over(db: Db, prepared: Prepared) -> Db:
-    """*db* with what *prepared* would write laid over it."""
+def laid_over(db: Db, prepared: Prepared, ended: Iterable[Live] = ()) -> Db:
+    """*db* with what *prepared* would write laid over it.
+
+    *ended* are rectangles of the cells that it changes, which it did not read.
+    """
     old = db.overlay or Overlay(base=db.basis)
     gone = {(e, a, k, p, vt, t0) for _, a, e, vt, k, p, t0 in prepared.cuts.remove}
     cut = {(e, a, k, p, t0) for e, a, k, p, _, t0 in gone}
@@ -231,7 +290,7 @@ def laid_over(db: Db, prepared: Prepared) -> Db:
     hidden = cut - own  # an assert of an earlier speculation is hidden already, or never stored
     uncut = [
         fact_row(db.branch, a, e, k, p, vf, vt, t0, int(prepared.indexed(a)))
-        for e, a, k, p, vf, vt, t0 in prepared.live
+        for e, a, k, p, vf, vt, t0 in (*prepared.live, *ended)
         if (e, a, k, p, t0) in hidden and (e, a, k, p, vt, t0) not in gone
     ]
     kept = [
@@ -265,4 +324,4 @@ def laid_over(db: Db, prepared: Prepared) -> Db:
         ancestors=view.ancestors,
         overlay=overlay,
     )
-    return Db(SpeculativeSource(source, overlay, schemas, flags), after)
+    return Db(SpeculativeSource(source, overlay, schemas, flags), after, db.footprints)

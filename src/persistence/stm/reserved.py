@@ -1,0 +1,77 @@
+"""New entity ids for bodies: drawn from blocks, a thread at a time, so that nobody waits.
+
+An id that a body has seen is the one that is committed, and concurrent bodies never name their
+new entities alike.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from persistence.store import Store
+from persistence.store.reserve import reserve
+
+_BLOCK: Final = 65_536  # ids for which the store is written once
+_CHUNK: Final = 1_024  # ids that a thread takes of a block
+
+
+class NeedIds(BaseException):
+    """Ids are wanted by a thread that holds the write lock; it has to let go of it first."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+class Reserved:
+    """The reserved ids of one connection."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._next = self._end = 0
+        self._mine = threading.local()
+
+    def ready(self, count: int = _CHUNK) -> int:
+        """The next id of this thread, after which at least *count* follow in a row."""
+        mine = self._mine
+        if getattr(mine, "end", 0) - getattr(mine, "next", 0) < count:
+            mine.next = self._chunk(max(count, _CHUNK))
+            mine.end = mine.next + max(count, _CHUNK)
+        return int(mine.next)
+
+    def follow(self) -> int:
+        """The next id of this thread; at least one is there."""
+        return self.ready(1)
+
+    def left(self) -> int:
+        """How many ids follow in a row in this thread."""
+        return int(getattr(self._mine, "end", 0) - getattr(self._mine, "next", 0))
+
+    def use(self, end: int) -> None:
+        """Ids of this thread before *end* are taken."""
+        self._mine.next = max(end, self._mine.next)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """This thread holds the write lock inside, and cannot write the store for a block."""
+        self._mine.held = True
+        try:
+            yield
+        finally:
+            self._mine.held = False
+
+    def _chunk(self, count: int) -> int:
+        with self._lock:
+            if self._end - self._next < count:
+                if getattr(self._mine, "held", False):
+                    raise NeedIds(count)
+                size = max(count, _BLOCK)
+                self._next = reserve(self._store, size)
+                self._end = self._next + size
+            first = self._next
+            self._next += count
+            return first

@@ -1,0 +1,370 @@
+"""A transaction in the making: one snapshot, and what the body has decided on top of it.
+
+Nothing is written and nothing is locked while a body runs. Its reads leave footprints, its writes
+are data. A value that a ref was set to stays a plain value until something asks the database
+itself; only then are the writes laid over the snapshot, so that queries see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
+
+import attrs
+
+from persistence.connection import Connection
+from persistence.datoms import InstantLike
+from persistence.db import Db, Entity, Report
+from persistence.errors import TransactionError
+from persistence.query.footprint import Footprints
+from persistence.stm.bound import BoundRef
+from persistence.stm.limits import Deadline
+from persistence.stm.reference import MISSING, Ref
+from persistence.stm.reserved import Reserved
+from persistence.stm.state import Cell, Commute, State
+from persistence.transact import Batch, carried_out, report
+from persistence.transact.operations import Add, Ensure, RetractEntity
+from persistence.values import Keyword
+
+T = TypeVar("T")
+
+
+class Retry(BaseException):
+    """Raised by :meth:`Transaction.retry`; never meant for an `except` in a body."""
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What holds for every attempt of a transaction."""
+
+    isolation: str = "serializable"
+    valid_from: InstantLike | None = None
+    valid_to: InstantLike | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.isolation not in ("serializable", "snapshot"):
+            raise TransactionError(
+                f"there is no isolation {self.isolation!r}", hint="use serializable or snapshot"
+            )
+
+
+class Transaction:
+    """What a body gets: the database as of one moment, with its own writes.
+
+    >>> def grow(tx):
+    ...     age = tx.ref(ada, "user/age")
+    ...     age.alter(lambda years: years + 1)
+    ...     return tx.q("[:find ?age . :where [?e :user/age ?age]]")
+    >>> s.txn.run(grow)
+    37
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        reserved: Reserved,
+        db: Db,
+        *,
+        options: Options,
+        deadline: Deadline,
+        eager: bool = False,
+        state: State | None = None,
+    ) -> None:
+        self.connection = connection
+        self.options = options
+        self.deadline = deadline
+        self.state = state or State()
+        self.basis = db.basis if db.overlay is None else db.overlay.base
+        self.reads = db.footprints if db.footprints is not None else Footprints(self.basis)
+        self.kept = self.reads if options.isolation == "serializable" else Footprints(self.basis)
+        self.eager = eager or not options.valid_from is options.valid_to is None
+        self.report: Report | None = None
+        self._reserved = reserved
+        self._db = db if db.footprints is self.reads else attrs.evolve(db, footprints=self.reads)
+        self._open = True
+
+    # ------------------------------------------------------------------- reading
+
+    @property
+    def db(self) -> Db:
+        """The snapshot with this transaction's own writes; what it is asked is remembered."""
+        self._check()
+        state = self.state
+        if state.pending or state.unshown:
+            self._show()
+        return self._db
+
+    @property
+    def snapshot(self) -> Db:
+        """The database as of the transaction's start and the last time writes were laid over."""
+        return self._db
+
+    def q(self, text: Any, *inputs: Any, **options: Any) -> Any:
+        """The answer to a query; see :meth:`Db.q`."""
+        return self.db.q(text, *inputs, **options)
+
+    def pull(self, pattern: Any, e: Any) -> Any:
+        """One entity, in the shape of *pattern*; see :meth:`Db.pull`."""
+        return self.db.pull(pattern, e)
+
+    def get(self, e: Any, attribute: Keyword | str, default: Any = None) -> Any:
+        """The value of one attribute; see :meth:`Db.get`."""
+        return self.db.get(e, attribute, default)
+
+    def entity(self, e: Any) -> Entity | None:
+        """A lazy view of an entity; see :meth:`Db.entity`."""
+        return self.db.entity(e)
+
+    # ------------------------------------------------------------------- writing
+
+    def transact(
+        self,
+        forms: Any,
+        *,
+        valid_from: InstantLike | None = None,
+        valid_to: InstantLike | None = None,
+    ) -> Report:
+        """Takes in *forms* as :meth:`Facts.transact` would; they are written at commit.
+
+        Gives what they do to the database as this transaction sees it. New entities have their
+        final ids.
+
+        Raises:
+            TransactionError, SchemaError, IntervalError: the data are refused.
+        """
+        options = self.options
+        db = self.db
+        prepared, batch, after = self._carry_out(
+            db,
+            forms,
+            options.valid_from if valid_from is None else valid_from,
+            options.valid_to if valid_to is None else valid_to,
+        )
+        self._db = after
+        state = self.state
+        state.batches.append(batch)
+        if batch.schema is not None:
+            state.numbers = len(self.connection.catalog.state.numbers)
+        ident = db.source.ident
+        known = prepared.typed.known
+        self._wrote({(e, known.get(a) or ident(a)) for e, a, *_ in prepared.changes})
+        self._wrote(_cells(batch))
+        return report(db, prepared, after)
+
+    def ref(self, entity: Any, attribute: Keyword | str | None = None, **default: Any) -> BoundRef:
+        """A ref of this transaction, from an entity and an attribute or from a :class:`Ref`."""
+        if isinstance(entity, Ref):
+            return BoundRef(self, entity)
+        if attribute is None:
+            raise TransactionError("a ref needs an attribute", hint="tx.ref(entity, attribute)")
+        return BoundRef(self, Ref(entity, attribute, **default))
+
+    # --------------------------------------------------------------------- cells
+
+    def read(self, cell: Cell, default: Any) -> Any:
+        """The value of a cell, which is remembered as read unless it is this transaction's own."""
+        self._check()
+        state = self.state
+        if cell in state.values:
+            value = state.values[cell]
+        elif cell in state.commuted:
+            self.reads.cells.add(cell)  # who looks at it depends on it
+            value = state.commuted[cell]
+        else:
+            derived = bool(state.pending) and self._db.schema[cell[1]].tuple_attrs
+            value = (self.db if derived else self._db).get(*cell, None)
+            state.values[cell] = value
+        return (None if default is MISSING else default) if value is None else value
+
+    def write(self, cell: Cell, value: Any) -> None:
+        """Sets a cell of cardinality one."""
+        self._check()
+        if self.eager:
+            self.transact([["db/add", *cell, value]])
+        else:
+            self._wrote({cell})
+            self.state.pending[cell] = value
+            self.state.values[cell] = value
+
+    def commute(self, commute: Commute) -> Any:
+        """Changes a cell now, for this body's eyes, and again at commit; gives the value."""
+        self._check()
+        state, cell = self.state, commute.cell
+        if cell in state.written or self.eager:
+            held = self.read(cell, commute.default)
+            value = commute.function(held, *commute.args)
+            self.write(cell, value)
+            return value
+        if cell in state.commuted:
+            held = state.commuted[cell]
+        elif cell in state.values:
+            held = state.values.pop(cell)
+        else:
+            held = attrs.evolve(self.db, footprints=None).get(*cell, None)
+        if held is None and commute.default is not MISSING:
+            held = commute.default
+        value = state.commuted[cell] = commute.function(held, *commute.args)
+        state.commutes.append(commute)
+        state.unshown.add(cell)
+        return value
+
+    def ensure(self, cell: Cell) -> None:
+        """Lets the commit fail if somebody else changes the cell meanwhile."""
+        self._check()
+        self.reads.cells.add(cell)
+        self.kept.cells.add(cell)
+
+    def _wrote(self, cells: set[Cell]) -> None:
+        """Notes that these cells are written, which ends what was remembered of them."""
+        state = self.state
+        if self.kept is not self.reads:
+            self.kept.cells |= cells  # under snapshot isolation the first committer wins
+        for cell in cells:
+            state.values.pop(cell, None)
+            if cell in state.commuted:  # its commutes become an ordinary read and write
+                self.kept.cells.add(cell)
+                del state.commuted[cell]
+                state.unshown.discard(cell)
+        state.written |= cells
+
+    # --------------------------------------------------------------- composition
+
+    @contextmanager
+    def nested(self) -> Iterator[Transaction]:
+        """A transaction inside of this one, which an exception rolls back alone.
+
+        What it wrote becomes this transaction's when the block ends; what it read counts anyway.
+        """
+        child = self.child()
+        try:
+            yield child
+        finally:
+            child._open = False
+        child.merge_into(self)
+
+    def run(self, body: Callable[..., T], *args: Any) -> T:
+        """Carries out *body* nested in this transaction; see :meth:`nested`."""
+        with self.nested() as child:
+            return body(child, *args)
+
+    def or_else(self, *bodies: Callable[[Transaction], T]) -> T:
+        """What the first of *bodies* gives that does not ask to :meth:`retry`.
+
+        Each is nested, so that one that gives up leaves no writes. If all do, so does this
+        transaction, and it waits for what any of them has read.
+        """
+        for body in bodies:
+            try:
+                return self.run(body)
+            except Retry:
+                continue
+        self.retry()
+
+    def retry(self) -> NoReturn:
+        """Gives up this attempt until something that it has read changes."""
+        self._check()
+        raise Retry
+
+    def child(self, reads: Footprints | None = None) -> Transaction:
+        """A transaction on this one's snapshot and writes; with *reads*, its reads are apart."""
+        self._check()
+        db = self._db if reads is None else attrs.evolve(self._db, footprints=reads)
+        child = Transaction(
+            self.connection,
+            self._reserved,
+            db,
+            options=self.options,
+            deadline=self.deadline,
+            eager=self.eager,
+            state=self.state.copy(),
+        )
+        if reads is None and self.kept is not self.reads:
+            child.kept = self.kept.copy()
+        return child
+
+    def merge_into(self, parent: Transaction) -> None:
+        """Makes what this child decided and read the decisions and reads of *parent*."""
+        parent._check()
+        if self.reads is not parent.reads:
+            parent.reads.merge(self.reads)
+        if parent.kept is not parent.reads:
+            parent.kept.merge(self.kept)
+        parent.state = self.state
+        db = self._db
+        parent._db = (
+            db if db.footprints is parent.reads else attrs.evolve(db, footprints=parent.reads)
+        )
+
+    # ------------------------------------------------------------------- workings
+
+    def close(self) -> None:
+        """No more can be asked of this transaction."""
+        self._open = False
+
+    def batches(self) -> list[Batch]:
+        """What is to be written besides commutes, in order."""
+        state = self.state
+        return [*state.batches, self._pending()] if state.pending else state.batches
+
+    def _pending(self) -> Batch:
+        schema = self._db.schema
+        return Batch(
+            tuple(Add(e, schema[a], value, None) for (e, a), value in self.state.pending.items())
+        )
+
+    def _check(self) -> None:
+        if not self._open:
+            raise TransactionError(
+                "this transaction is over", hint="use it inside of its body, or its block, only"
+            )
+        self.deadline.check()
+
+    def _show(self) -> None:
+        """Lays what cells were set to over the snapshot."""
+        state = self.state
+        if state.pending:
+            forms = [["db/add", *cell, value] for cell, value in state.pending.items()]
+            _, batch, self._db = self._carry_out(self._db, forms, None, None)
+            state.batches.append(batch)
+            state.pending.clear()
+        if state.unshown:
+            forms = [["db/add", *cell, state.commuted[cell]] for cell in state.unshown]
+            _, _, self._db = self._carry_out(self._db, forms, None, None)
+            state.unshown.clear()
+
+    def _carry_out(
+        self,
+        db: Db,
+        forms: Any,
+        valid_from: InstantLike | None,
+        valid_to: InstantLike | None,
+    ) -> Any:
+        if not isinstance(forms, str | dict | list | tuple):
+            forms = [*forms]
+        first = self._reserved.follow()
+        while True:
+            done = carried_out(
+                db,
+                forms,
+                valid_from=valid_from,
+                valid_to=valid_to,
+                now=self.connection.clock.now(),
+                functions=self.connection.transaction_functions,
+                numbers=self.connection.catalog.state.numbers,
+                next_e=first,
+            )
+            needed = done[0].next_e - first
+            if needed <= self._reserved.left():
+                self._reserved.use(first + needed)
+                return done
+            first = self._reserved.ready(needed)  # too many for what was left: number them anew
+
+
+def _cells(batch: Batch) -> set[Cell]:
+    """The cells that the operations of a batch name."""
+    return {
+        (op.e, op.attribute.ident)
+        for op in batch.operations
+        if not isinstance(op, Ensure | RetractEntity) and type(op.e) is int
+    }

@@ -1,0 +1,120 @@
+"""`s.txn`: software transactions over the facts of a store."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from persistence.connection import Connection
+from persistence.stm.bound import BoundRef
+from persistence.stm.reference import Ref
+from persistence.stm.reserved import Reserved
+from persistence.stm.run import Runner, Settings
+from persistence.stm.transaction import Transaction
+
+T = TypeVar("T")
+
+
+class Txn:
+    """Transactions whose bodies read and write as if they were alone in the world.
+
+    >>> def birthday(tx, who):
+    ...     return tx.ref(who, "user/age").alter(lambda age: age + 1)
+    >>> s.txn.run(birthday, ada)
+    37
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        branch: int = 0,
+        chance: random.Random | None = None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._connection = connection
+        self._branch = branch
+        self._reserved = Reserved(connection.store)
+        self._chance = chance or random.Random()
+        self._now, self._sleep = now, sleep
+
+    def run(self, body: Callable[..., T], *args: Any, **settings: Any) -> T:
+        """Carries out ``body(tx, *args)`` until it commits, and gives what it returned.
+
+        The body may run several times, so it must not do anything but read, compute and write
+        through *tx*. Each time it sees one consistent state of the database. What it raises ends
+        the call and nothing is written. Settings, by name:
+
+        ``attempts``      how often it may meet a conflict (100)
+        ``deadline``      seconds for all of it, bodies and waits included (none)
+        ``isolation``     "serializable", or "snapshot": only what is written is guarded
+        ``serial_after``  conflicts after which nobody else may write while it runs (12); None
+        ``backoff``       a :class:`Backoff`: how long to wait between attempts
+        ``io_guard``      refuse files, sockets and processes in the body (False)
+        ``valid_from``, ``valid_to``, ``meta``, ``author``   as :meth:`Facts.transact` takes them
+
+        >>> from persistence.errors import AttemptsExhausted
+        >>> s.txn.run(lambda tx: tx.get(ada, "user/name"), deadline=5.0)
+        'Ada Lovelace'
+
+        Raises:
+            AttemptsExhausted: every attempt met a conflict.
+            DeadlineExceeded: the time was up, also in the middle of an attempt.
+            TransactionError: what it writes is refused.
+        """
+        return self._runner(settings).run(body, *args)
+
+    def attempts(self, **settings: Any) -> Iterator[AbstractContextManager[Transaction]]:
+        """The attempts of one transaction, for a `for` loop around a `with` block.
+
+        The loop ends after the attempt that commits. Takes the settings of :meth:`run`.
+
+        >>> for attempt in s.txn.attempts():
+        ...     with attempt as tx:
+        ...         tx.ref(ada, "user/age").set(40)
+        >>> s.fact.db().get(ada, "user/age")
+        40
+        """
+        return iter(self._runner(settings))
+
+    def once(self, **settings: Any) -> AbstractContextManager[Transaction]:
+        """One attempt, as a `with` block: Python cannot run a block twice.
+
+        Raises:
+            Conflict: what it read has changed since; nothing was written.
+
+        >>> with s.txn.once() as tx:
+        ...     _ = tx.transact([{"db/id": ada, "user/city": "London"}])
+        >>> tx.report.t == s.fact.db().basis
+        True
+        """
+        runner = self._runner(settings)
+        runner.single = True
+        return runner.attempt()
+
+    def ref(self, entity: Any, attribute: Any, **default: Any) -> Ref:
+        """A ref to one cell, for any number of transactions; see :class:`Ref`."""
+        return Ref(entity, attribute, **default)
+
+    def deref(self, ref: Ref) -> Any:
+        """What the cell of *ref* holds now.
+
+        >>> s.txn.deref(s.txn.ref(ada, "user/name"))
+        'Ada Lovelace'
+        """
+        return BoundRef(self._runner({}).begin(), ref).deref()
+
+    def _runner(self, settings: dict[str, Any]) -> Runner:
+        return Runner(
+            self._connection,
+            self._reserved,
+            Settings(**settings),
+            self._chance,
+            self._now,
+            self._sleep,
+            branch=self._branch,
+        )
