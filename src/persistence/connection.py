@@ -383,8 +383,8 @@ class Connection:
         assert prepared is not None and tx is not None
         now = max(self.clock.now(), tx.time)
         return Report(
-            db_before=self._value(tx.t - 1, now, tx.branch),
-            db_after=self._value(tx.t, now, tx.branch),
+            before=lambda: self._value(tx.t - 1, now, tx.branch),
+            after=lambda: self._value(tx.t, now, tx.branch),
             tempids=prepared.tempids,
             t=tx.t,
             time=tx.time,

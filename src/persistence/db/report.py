@@ -23,14 +23,24 @@ class Report:
     a speculation, which has no place in any log), `time` its instant in microseconds.
     """
 
-    db_before: Db
-    db_after: Db
+    before: Callable[[], Db]
+    after: Callable[[], Db]
     tempids: Mapping[str | int, int]
     t: int
     time: int
     id: bytes | None = None
     meta: Mapping[Any, Any] = attrs.field(factory=dict)
     data: Callable[[], tuple[Datom, ...]]
+
+    @cached_property
+    def db_before(self) -> Db:
+        """The database that the transaction was prepared against."""
+        return self.before()
+
+    @cached_property
+    def db_after(self) -> Db:
+        """The database with the transaction."""
+        return self.after()
 
     @cached_property
     def tx_data(self) -> tuple[Datom, ...]:

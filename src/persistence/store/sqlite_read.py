@@ -31,6 +31,12 @@ _THEN: Final = "f.seg IN (?1, ?1 + 1, ?1 + 2) AND f.t0 <= ?2 AND f.t1 > ?2 AND f
 _SELECT: Final = "SELECT f.e, f.a, f.k, f.v, f.vf, f.vt, f.t0 FROM"
 
 _ONE_PAIR: Final = f"{_SELECT} fact AS f WHERE {{view}} AND f.a = ?5 AND f.e = ?4"
+# The most frequent of all: two searches of the key are faster than one over a list of segments.
+_ONE_PAIR_NOW: Final = " UNION ALL ".join(
+    f"{_SELECT} fact AS f WHERE f.seg = {seg} AND ?2 IS NULL AND f.vt > ?3"
+    " AND f.a = ?5 AND f.e = ?4"
+    for seg in ("?1", "?1 + 1")
+)
 _PAIRS: Final = f"""
     WITH g AS MATERIALIZED (SELECT value ->> 0 AS a, value -> 1 AS es FROM json_each(?4))
     {_SELECT} g CROSS JOIN json_each(g.es) AS j CROSS JOIN fact AS f
@@ -107,7 +113,7 @@ _VIEWED: Final = {
     (sql, view): sql.format(view=view)
     for sql in (_ONE_PAIR, _PAIRS, _ONE_ENTITY, _ENTITIES, _ONE_VALUE, _VALUES, _ATTRIBUTES)
     for view in (_NOW, _THEN)
-}
+} | {(_ONE_PAIR, _NOW): _ONE_PAIR_NOW}
 
 
 class SqliteReads:

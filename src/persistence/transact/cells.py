@@ -44,8 +44,8 @@ from persistence.transact.resolve import Resolver
 from persistence.transact.typed import Typed
 from persistence.values import Kind
 
-# A cell of which only one assert is known; most cells of an import stay that.
-_Single: TypeAlias = tuple[ValueKey, Interval]
+# A cell of which only one assert is known, as the change it is; most cells of an import stay that.
+_Single: TypeAlias = Change
 
 
 @attrs.frozen(slots=True)
@@ -138,7 +138,7 @@ class Cells:
             if cell in state:
                 self._put_again(cell, attribute, key, span or default)
             else:
-                state[cell] = (key, span or default)
+                state[cell] = (e, number, *key, *(span or default), ASSERT)
 
     # ------------------------------------------------------------------ reading
 
@@ -315,8 +315,9 @@ class Cells:
         else:
             full = CellState({})
             if state is not None:
-                full.assert_many(*state)
-                self.asserted[cell] = [state]
+                told = _stated(state)
+                full.assert_many(*told)
+                self.asserted[cell] = [told]
         self.state[cell] = full
         return full
 
@@ -413,7 +414,7 @@ class Cells:
         append = found.append
         for cell, state in self.state.items():
             if type(state) is tuple:
-                append((*cell, *state[0], *state[1], ASSERT))
+                append(state)
                 continue
             e, a = cell
             if isinstance(state, _Replaced):
@@ -439,8 +440,13 @@ class Cells:
         if state is None:
             return []
         if isinstance(state, tuple):
-            return [state]
+            return [_stated(state)]
         if isinstance(state, _Stored):
             return [((k, payload), (vf, vt)) for _, _, k, payload, vf, vt, _ in state.rows]
         full = self.cell(cell)
         return [(key, piece) for key, pieces in full.after.items() for piece in pieces]
+
+
+def _stated(single: _Single) -> tuple[ValueKey, Interval]:
+    _, _, k, payload, start, end, _ = single
+    return (k, payload), (start, end)

@@ -44,14 +44,9 @@ def unique(cells: Cells, schema: Schema, changes: Sequence[Change]) -> None:
     if not claims:
         return
     stored = [key for key in claims if key[0] not in cells.typed.attributes.values()]
-    held = cells.base.live_values(stored) if stored else []
-    for e, a, k, payload, vf, vt, _ in held:
+    for (a, k, payload), e, held in cells.resolver.holders(stored):
         for claimant, span in claims[a, k, payload]:
-            if (
-                claimant != e
-                and overlaps((vf, vt), span)
-                and _still(cells, (e, a), (k, payload), span)
-            ):
+            if claimant != e and overlaps(held, span) and _still(cells, (e, a), (k, payload), span):
                 _conflict(cells, watched[a], (k, payload), claimant, e)
     for (a, k, payload), told in claims.items():
         for index, (e, span) in enumerate(told):

@@ -90,11 +90,7 @@ class Prepared:
             typed.fetch(unseen)
             for key in unseen:
                 typed.python(key)
-        known, values = typed.known, typed.values
-        return encode_datoms(
-            (e, known[a], values[k, payload], vf, vt, op == ASSERT)
-            for e, a, k, payload, vf, vt, op in self.changes
-        )
+        return encode_datoms(self.changes, typed.known, typed.values)
 
     def place_indexes(self, branch: int) -> None:
         """Lets indexes stand for every branch, in a store that has branches.

@@ -8,7 +8,7 @@ transaction has as many rounds as its deepest chain of such identities, normally
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -345,6 +345,13 @@ class Resolver:
                 candidate = (max(vf, span[0]), e)
                 best = candidate if best is None else min(best, candidate)
         return None if best is None else best[1]
+
+    def holders(self, keys: Sequence[Key]) -> Iterator[tuple[Key, int, Interval]]:
+        """Who holds each of *keys*, and when; only what was not asked yet is read."""
+        self._fetch(keys)
+        for key in keys:
+            for e, vf, vt in self._holders[key]:
+                yield key, e, (vf, vt)
 
     def _fetch(self, keys: Iterable[Key]) -> None:
         """Reads who holds *keys*; each is asked for once."""

@@ -268,8 +268,8 @@ def _base(
 def report(db: Db, prepared: Prepared, after: Db) -> Report:
     """What a speculation tells its caller."""
     return Report(
-        db_before=db,
-        db_after=after,
+        before=lambda: db,
+        after=lambda: after,
         tempids=prepared.tempids,
         t=prepared.t,
         time=prepared.time,
