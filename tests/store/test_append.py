@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from persistence.datoms import BEGINNING, FOREVER
-from persistence.errors import CorruptStore
+from persistence.errors import CorruptStore, PersistenceError
 from persistence.store import Head, Store
 from persistence.store.protocol import OPEN_T
 from persistence.values import (
@@ -347,3 +347,19 @@ def test_the_transaction_at_an_instant_is_the_last_one_that_is_not_later(store: 
         for instant in range(START - 2, START + 15):
             expected = sum(time <= instant for time in times)
             assert snapshot.transaction_at(instant) == expected
+
+
+def test_what_the_engine_refuses_is_raised_before_the_session_has_ended(store: Store) -> None:
+    with store.session() as session:
+        session.append(batch(1))
+    with pytest.raises(PersistenceError), store.session() as session:
+        session.append(batch(1))
+    with pytest.raises(PersistenceError), store.session() as session:
+        session.append(batch(1))
+        session.live(0, [(1, 1)])
+    with store.session() as session:
+        with pytest.raises(PersistenceError), session.savepoint():
+            session.append(batch(1))
+        session.append(batch(2))
+    with store.snapshot() as snapshot:
+        assert snapshot.head().t == 2
