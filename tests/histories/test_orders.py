@@ -105,6 +105,17 @@ def test_an_indeterminate_write_may_take_effect_late() -> None:
     assert check_append(history) == ()
 
 
+def test_a_process_does_not_wait_for_what_it_gave_up() -> None:
+    history = parse("""
+        {:process 0 :type :invoke :f :txn :value [[:append :x 7]]}
+        {:process 0 :type :info   :f :txn :value [[:append :x 7]]}
+        {:process 0 :type :invoke :f :txn :value [[:r :x nil]]}
+        {:process 0 :type :ok     :f :txn :value [[:r :x []]]}
+        {:process 0 :type :invoke :f :txn :value [[:r :x nil]]}
+        {:process 0 :type :ok     :f :txn :value [[:r :x [7]]]}""")
+    assert check_append(history) == ()
+
+
 def test_an_indeterminate_write_that_was_read_stays() -> None:
     history = parse("""
         {:process 0 :type :invoke :f :txn :value [[:append :x 7]]}
