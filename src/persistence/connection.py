@@ -34,7 +34,7 @@ from persistence.datoms import InstantLike, Payload, Schema, line_flags
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import View
 from persistence.db import Db, Report, Source
-from persistence.errors import StoreBusy, StoreClosed, StoreError
+from persistence.errors import BranchError, StoreBusy, StoreClosed, StoreError
 from persistence.query import FunctionRegistry
 from persistence.session import BranchSource, SessionSource, WriterBase
 from persistence.store import Batch, Head, Session, Snapshot, Store, TxRow
@@ -337,6 +337,7 @@ class Connection:
         head, branch = group.head, request.branch
         state = group.states.get(branch) or self.catalog.on(branch, session, group.state)
         line = state.line(branch)
+        _require_live(state, branch)
         time = self.clock.now()
         if head.t:  # an empty log has no time that could go backwards
             time = max(time, head.time)
@@ -500,6 +501,16 @@ class _Group:
         states = {} if changed or prepared.branches else self.states
         tips = {**self.tips, branch: (head.t, head.id)}
         return _Group(head, main, {**states, branch: own}, tips)
+
+
+def _require_live(state: State, branch: int) -> None:
+    if branch and state.branches[branch].discarded:
+        name = state.branches[branch].name
+        raise BranchError(
+            f"the branch {name!r} was discarded: nothing can be written on it",
+            hint="begin a new branch at its last state",
+            branch=name,
+        )
 
 
 def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:

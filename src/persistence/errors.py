@@ -15,6 +15,8 @@ PersistenceError
 │   │   ├── UndeclaredRef      a ref to a cell that is not there
 │   │   └── ValidatorRefused   a value that a validator does not accept
 │   ├── UnknownBasis           a basis that the log does not hold
+│   ├── BranchError            a branch that is not there, is there already, or was discarded
+│   │   └── MergeConflict      two branches that say different things; lists all
 │   ├── QueryError             a query or pull pattern that cannot be run
 │   │   └── UnboundVariable    names the variables
 │   └── ImportRefused          rows of an import that were refused
@@ -121,6 +123,14 @@ class ValidatorRefused(TransactionError):
 
 class UnknownBasis(InputError):
     """A basis (t, transaction or instant) that the log does not hold."""
+
+
+class BranchError(InputError):
+    """A branch that is not there, is there already, or was discarded."""
+
+
+class MergeConflict(BranchError):
+    """Two branches gave a cell different values; `conflicts` lists every one."""
 
 
 class QueryError(InputError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeGuard
 
+from persistence.branches import MAIN, Branches
 from persistence.clock import Clock
 from persistence.connection import Connection, Listener
 from persistence.datoms import InstantLike, instant
@@ -24,8 +25,9 @@ from persistence.values import Keyword, keyword
 class Facts:
     """`s.fact`: facts in, database values out."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, branch: int = 0) -> None:
         self._connection = connection
+        self._branch = branch
 
     def transact(
         self,
@@ -56,16 +58,21 @@ class Facts:
             StoreError: the store failed; its class says whether trying again can help.
         """
         return self._connection.transact(
-            forms, valid_from=valid_from, valid_to=valid_to, meta=meta, author=author
+            forms,
+            valid_from=valid_from,
+            valid_to=valid_to,
+            meta=meta,
+            author=author,
+            branch=self._branch,
         )
 
     def db(self) -> Db:
         """The current database value."""
-        return self._connection.db()
+        return self._connection.db(self._branch)
 
     def with_(self, forms: Any, **options: Any) -> Report:
         """What transacting *forms* now would give; nothing is written. See :meth:`Db.with_`."""
-        return self._connection.db().with_(forms, **options)
+        return self.db().with_(forms, **options)
 
     def transactions(
         self,
@@ -88,11 +95,13 @@ class Facts:
             UnknownBasis: an end that the log does not hold.
         """
         first = self._connection.resolve_basis(start)
-        db = self._connection.db()
+        db = self.db()
         if first and _is_instant(start) and self._time(first) < instant(start):
             first += 1  # an instant names the transaction before it, and those after it are asked
         last = db.basis if end is None else self._connection.resolve_basis(end)
-        return transactions(self._connection, first, last, newest=newest)
+        found = transactions(self._connection, first, last, newest=newest)
+        line = {db.branch: db.basis, **dict(db.view.ancestors)}
+        return (tx for tx in found if tx.t <= line.get(tx.branch, 0))
 
     def _time(self, t: int) -> int:
         return next(transactions(self._connection, t, t)).time
@@ -101,13 +110,64 @@ class Facts:
         """Calls *listener* with the report of every commit of this process, in order.
 
         Gives a function that ends it. A listener that raises is logged and keeps listening.
+        Commits on other branches are not reported.
         """
-        return self._connection.listen(listener)
+
+        def heard(report: Report) -> None:
+            if report.db_after.branch == self._branch:
+                listener(report)
+
+        return self._connection.listen(heard)
 
 
 def _is_instant(x: int | bytes | InstantLike) -> TypeGuard[InstantLike]:
     """Whether *x* names an instant, and not a transaction by its number or id."""
     return not isinstance(x, int | bytes) and not (isinstance(x, str) and len(x) == 64)
+
+
+class OnBranch:
+    """One branch of a store, used as the main line is: `fact` reads and writes it.
+
+    >>> with Substrate.open(":memory:") as s:
+    ...     _ = s.fact.transact([{"db/id": "p", "plan/city": "Rome"}])
+    ...     what_if = s.branch.create("what-if")
+    ...     _ = what_if.fact.transact([{"db/id": 1, "plan/city": "Oslo"}])
+    ...     what_if.fact.db().get(1, "plan/city"), s.fact.db().get(1, "plan/city")
+    ('Oslo', 'Rome')
+    """
+
+    def __init__(self, connection: Connection, name: str, number: int) -> None:
+        self.name = name
+        self.number = number
+        self.fact = Facts(connection, number)
+
+    def __repr__(self) -> str:
+        return f"<branch {self.name!r}>"
+
+
+class BranchSpace(Branches):
+    """`s.branch`: lines of transactions beside the main one."""
+
+    def create(self, name: str, *, of: str | Db = MAIN, author: str | None = None) -> OnBranch:
+        """Begins a branch at the head of another one, or at a database value.
+
+        It costs one small commit, whatever the store holds: a branch shows what its line had
+        when it began, and stores what changes.
+
+        Raises:
+            BranchError: there is a branch of this name, none of the name *of*, or the database
+                value is a speculation or shows a range.
+        """
+        begun = self.begin(name, of=of, author=author)
+        return OnBranch(self._connection, name, begun.number)
+
+    def open(self, name: str, *, discarded: bool = False) -> OnBranch:
+        """The branch *name*; "main" is the main line.
+
+        Raises:
+            BranchError: there is none, or it was discarded and *discarded* is not set.
+        """
+        return OnBranch(self._connection, name, self.find(name, discarded=discarded))
 
 
 class Substrate:
@@ -122,6 +182,7 @@ class Substrate:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.fact = Facts(connection)
+        self.branch = BranchSpace(connection)
         self.txn = Txn(connection)
 
     @classmethod

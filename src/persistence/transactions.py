@@ -20,10 +20,13 @@ _PAGE: Final = 256
 
 @attrs.frozen
 class Transaction:
-    """One entry of the log. `id` is its content id, `time` microseconds since the epoch, `datoms`
+    """One entry of the log. `branch` is the number of its branch (0 is the main line), `parent`
+    the t before it on its line, `id` its content id, `time` microseconds since the epoch, `datoms`
     how many it holds, `meta` the facts about the transaction itself."""
 
     t: int
+    branch: int
+    parent: int
     id: bytes
     time: int
     author: str | None
@@ -55,20 +58,22 @@ def _transaction(connection: Connection, row: TxRow) -> Transaction:
     _, _, header = parse_entry(row.entry)
     return Transaction(
         t=row.t,
+        branch=row.branch,
+        parent=row.parent,
         id=row.id,
         time=row.time,
         author=header.author,
         datoms=header.datoms,
-        meta=_meta(connection, row.t),
+        meta=_meta(connection, row),
     )
 
 
-def _meta(connection: Connection, t: int) -> dict[Keyword, Any]:
-    """What transaction *t* said about itself."""
-    db = connection.db().as_of(t)
+def _meta(connection: Connection, row: TxRow) -> dict[Keyword, Any]:
+    """What a transaction said about itself."""
+    db = connection.db(row.branch).as_of(row.t)
     schema = db.schema
     found = {}
-    for ident, values in fetch.entity(db, tx_entity(t)).items():
+    for ident, values in fetch.entity(db, tx_entity(row.t)).items():
         if ident is not _INSTANT:
             found[ident] = values if schema[ident].many else values[0]
     return found

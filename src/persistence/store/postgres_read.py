@@ -63,6 +63,10 @@ _OWNED: Final = """
             AND o.k = x.k AND o.n = x.n AND o.s = x.s OFFSET 0
     ) AS o
 """
+_TOUCHED: Final = """
+    SELECT DISTINCT log.e, log.a FROM tx JOIN log ON log.t = tx.t
+    WHERE tx.branch = $1::bigint AND tx.t > $2::bigint AND tx.t <= $3::bigint
+"""
 _LAST_ON_MAIN: Final = (
     "SELECT t, id FROM tx WHERE branch = 0 AND t <= $1::bigint ORDER BY t DESC LIMIT 1"
 )
@@ -202,6 +206,9 @@ class PostgresReads(ABC):
         columns = [list(column) for column in zip(*keys, strict=True)]
         found = self.rows(_OWNED, (list(branches), *columns))
         return {(a, e, k, joined(k, n, s)) for a, e, k, n, s in found}
+
+    def touched(self, branch: int, after: int, to: int) -> set[tuple[int, int]]:
+        return {(e, a) for e, a in self.rows(_TOUCHED, (branch, after, to))}
 
     def branch_flags(self) -> list[tuple[int, int, int]]:
         return self.rows("SELECT branch, a, flags FROM branch_attr")

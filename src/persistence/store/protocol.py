@@ -154,6 +154,10 @@ class Snapshot(Protocol):
         """Those of these facts (a, e, k, payload) that one of *branches* owns."""
         ...
 
+    def touched(self, branch: int, after: int, to: int) -> set[tuple[int, int]]:
+        """The cells (e, a) of which transactions on *branch* with after < t <= to have datoms."""
+        ...
+
     def branch_flags(self) -> list[tuple[int, int, int]]:
         """What branches have of each attribute: branch, attribute id, flags."""
         ...

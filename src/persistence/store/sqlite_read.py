@@ -65,6 +65,13 @@ _OWNED: Final = f"""
     SELECT o.a, o.e, o.k, o.v FROM json_each(?1) AS b CROSS JOIN g CROSS JOIN owned AS o
     ON o.branch = b.value AND o.a = g.a AND o.e = g.e AND o.k = g.k AND o.v = g.v
 """
+_TOUCHED: Final = """
+    SELECT DISTINCT log.e, log.a FROM tx CROSS JOIN log ON log.t = tx.t
+    WHERE tx.branch = ?1 AND tx.t > ?2 AND tx.t <= ?3
+"""
+_TOUCHED_BRANCH: Final = _TOUCHED.replace("FROM tx", "FROM tx INDEXED BY tx_branch").replace(
+    "WHERE", "WHERE tx.branch > 0 AND"
+)
 _LAST_ON_MAIN: Final = "SELECT t, id FROM tx WHERE branch = 0 AND t <= ?1 ORDER BY t DESC LIMIT 1"
 _LAST_ON_BRANCH: Final = (
     "SELECT t, id FROM tx INDEXED BY tx_branch"
@@ -194,6 +201,10 @@ class SqliteReads:
             return set()
         found = self.rows(_OWNED, (_json(list(branches)), *SQLITE.arrays(_OWNED_KEYS, keys)))
         return set(found)
+
+    def touched(self, branch: int, after: int, to: int) -> set[tuple[int, int]]:
+        sql = _TOUCHED_BRANCH if branch else _TOUCHED
+        return set(self.rows(sql, (branch, after, to)))
 
     def branch_flags(self) -> list[tuple[int, int, int]]:
         return self.rows("SELECT branch, a, flags FROM branch_attr")

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from persistence.datoms import InstantLike, Live, Payload, Schema, instant
+from persistence.datoms import BEGINNING, InstantLike, Live, Payload, Schema, instant
 from persistence.datoms.rectangles import OPEN_T, fact_row
 from persistence.datoms.view import Overlay, View
 from persistence.db import Db, Report
@@ -196,6 +196,13 @@ class SpeculativeBase:
         if self.db.overlay is not None:
             found |= self.db.overlay.blobs
         return found
+
+
+def shown(db: Db, snapshot: Snapshot, cells: Iterable[tuple[int, int]]) -> list[Live]:
+    """The rectangles of *cells* (e, a) that *db* shows, at every valid instant."""
+    stored = db.basis if db.overlay is None else db.overlay.base
+    layers = Layers(snapshot, ((db.branch, stored), *db.view.ancestors))
+    return SpeculativeBase(db, layers, 0, {}, {}).live(cells, BEGINNING)
 
 
 def speculate(
