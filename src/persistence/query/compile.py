@@ -28,6 +28,7 @@ from persistence.query.ast import (
     Or,
     Pattern,
     Predicate,
+    Source,
     Var,
     variables,
 )
@@ -350,6 +351,19 @@ class Compiler:
         if type(term) is Blank:
             return None
         return body.env.get(term)
+
+    def argument(self, body: Body, term: Any) -> Cell:
+        """The cell of an argument.
+
+        Raises:
+            NotSql: it is a source, or not bound.
+        """
+        if type(term) is Source:
+            raise NotSql("a source is no value")
+        cell = self.value(body, term)
+        if cell is None:
+            raise NotSql(f"{term!r} is not bound")
+        return cell
 
     def payload(self, cell: Cell, kind: int) -> tuple[str, ...]:
         """The payload of *cell* among values of *kind*."""

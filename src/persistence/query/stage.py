@@ -11,40 +11,34 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any
 
-from persistence.errors import BudgetExceeded, LimitExceeded, PersistenceError, QueryError
+from persistence.errors import BudgetExceeded, QueryError
 from persistence.query.ast import (
     BindEach,
-    Blank,
     Call,
     Clause,
     Clauses,
-    Const,
     Function,
     Not,
     Or,
     Pattern,
     Predicate,
-    Source,
-    Term,
     Var,
     variables,
 )
+from persistence.query.call import UNIT, Calls, depends
 from persistence.query.clauses import fresh
 from persistence.query.context import Context, store_of
-from persistence.query.functions import truthy
-from persistence.query.functions_sql import search_parts
 from persistence.query.group import Running
-from persistence.query.inputs import Table, key_of, taken
+from persistence.query.inputs import Table
 from persistence.query.match import joined, matched, projected, rows_of, without
 from persistence.query.passed import passed
-from persistence.query.plan import READING, called, missing_of, or_else, rewritten
+from persistence.query.plan import READING, missing_of, or_else, rewritten
+from persistence.query.recursion import Tables
+from persistence.query.search import search_parts
 from persistence.query.uses import sources_of
 from persistence.store.words import words
-from persistence.values import LIMITS
-
-_UNIT: Final = Table((), [()])
 
 
 class Solver:
@@ -52,15 +46,19 @@ class Solver:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._constants: Mapping[Var, Any] = running.inputs.scalars
+        self.constants: Mapping[Var, Any] = running.inputs.scalars
         self._sources: Mapping[str, Any] = running.inputs.sources
         self._modes = running.prepared.modes
+        self.program = self._modes.program
         self._stack = ExitStack()
         self._stores = {name: id(store_of(db)) for name, db in running.dbs.items()}
         self._contexts: dict[int, Context] = {}
         self._until = time.monotonic() + running.seconds
         self._remembered: dict[Any, tuple[Table, Clauses] | None] = {}
         self._collections: dict[str, list[tuple[Any, ...]]] = {}
+        self._calls = Calls(
+            running.registry, running.inputs.scalars, running.inputs.sources, self._check
+        )
         self._rules = Tables(self)
 
     def __enter__(self) -> Solver:
@@ -73,10 +71,10 @@ class Solver:
 
     def whole(self, clauses: Clauses, tables: Sequence[Table], wanted: tuple[Var, ...]) -> Table:
         """The distinct values of *wanted* and of what it takes to tell rows apart."""
-        start = _UNIT
+        start = UNIT
         for table in tables:
             start = joined(start, table)
-            self._check(start)
+            self._check(len(start.rows))
         found = self.solve(start, clauses, set(wanted))
         return projected(found, [var for var in wanted if var in found.variables])
 
@@ -89,17 +87,17 @@ class Solver:
             table, rest = self._step(table, rest, clauses)
             needed = wanted | {var for each in rest for var in variables(each)}
             table = projected(table, [var for var in table.variables if var in needed])
-            self._check(table)
+            self._check(len(table.rows))
         return table
 
-    def _check(self, table: Table) -> None:
+    def _check(self, rows: int) -> None:
         if time.monotonic() > self._until:
             raise BudgetExceeded(
                 "the query ran longer than its time budget",
                 hint="give it more time, or bind more of its variables",
                 budget="seconds",
             )
-        if len(table.rows) > self._running.budget:
+        if rows > self._running.budget:
             raise BudgetExceeded(
                 f"the query has more than {self._running.budget} rows on its way",
                 hint="bind more of its variables, or allow more with rows=…",
@@ -108,7 +106,7 @@ class Solver:
             )
 
     def _bound(self, table: Table) -> set[Var]:
-        return {*table.variables, *self._constants}
+        return {*table.variables, *self.constants}
 
     def _step(self, table: Table, rest: Clauses, every: Clauses) -> tuple[Table, Clauses]:
         bound = self._bound(table)
@@ -123,7 +121,7 @@ class Solver:
             for kind in (Predicate, Function):
                 for call in computed:
                     if type(call) is kind and not _multiplies(table, call):
-                        return self._done(self._apply(table, call), call, rest)
+                        return self._done(self._calls.applied(table, call), call, rest)
         for each in ready:
             if type(each) is Pattern and each.source not in self._stores:
                 return self._done(self._matched(table, each), each, rest)
@@ -131,7 +129,7 @@ class Solver:
         if answered is not None:
             return answered
         if computed:
-            return self._done(self._apply(table, computed[0]), computed[0], rest)
+            return self._done(self._calls.applied(table, computed[0]), computed[0], rest)
         for each in ready:
             return self._done(self._nested(table, each), each, rest)
         raise QueryError(f"nothing binds what {rest[0]!r} needs", clause=repr(rest[0]))
@@ -204,71 +202,7 @@ class Solver:
         if rows is None:
             source = self._sources[pattern.source]
             rows = self._collections[pattern.source] = rows_of(source, pattern)
-        return joined(table, matched(rows, pattern, self._constants))
-
-    # --------------------------------------------------------------- functions
-
-    def _apply(self, table: Table, each: Predicate | Function) -> Table:
-        function = self._function(each, table)
-        arguments = [self._argument(arg, table) for arg in each.args]
-        if isinstance(each, Predicate):
-            kept = [
-                row for row in table.rows if truthy(function(row)(*[get(row) for get in arguments]))
-            ]
-            return Table(table.variables, kept)
-        shown = tuple(dict.fromkeys(variables(each.binding)))
-        if table.variables and not _depends(table, each):
-            return joined(table, self._apply(_UNIT, each))  # one call serves every row
-        new = tuple(var for var in shown if var not in table.variables)
-        at = {var: index for index, var in enumerate(table.variables)}
-        rows = []
-        for row in table.rows:
-            result = function(row)(*[get(row) for get in arguments])
-            if result is None:
-                continue
-            for found in taken(each.binding, result, shown):
-                values = dict(zip(shown, found, strict=True))
-                if all(
-                    key_of(value) == key_of(self._known(var, row, at))
-                    for var, value in values.items()
-                    if var in at or var in self._constants
-                ):
-                    rows.append((*row, *[values[var] for var in new]))
-            if len(rows) > self._running.budget:
-                self._check(Table((), rows))
-        return Table((*table.variables, *new), rows)
-
-    def _known(self, var: Var, row: tuple[Any, ...], at: Mapping[Var, int]) -> Any:
-        return row[at[var]] if var in at else self._constants[var]
-
-    def _function(self, each: Predicate | Function, table: Table) -> Any:
-        """What to call for a row."""
-        registry = self._running.registry
-        if isinstance(each.f, str):
-            found = registry[each.f]
-            return lambda row: found
-        get = self._argument(each.f, table)
-
-        def look(row: tuple[Any, ...]) -> Any:
-            value = get(row)
-            if callable(value):
-                return _guarded(value, each)
-            name = called(value)
-            if name is None:
-                raise QueryError(f"{value!r} cannot be called in {each!r}", clause=repr(each))
-            return registry[name]
-
-        return look
-
-    def _argument(self, arg: Any, table: Table) -> Any:
-        if type(arg) is Const:
-            return lambda row: arg.value
-        if type(arg) is Source:
-            return lambda row: self._sources[arg.name]
-        if arg in table.variables:
-            at = table.variables.index(arg)
-            return lambda row: row[at]
-        return lambda row: self._constants[arg]
+        return joined(table, matched(rows, pattern, self.constants))
 
     # ------------------------------------------------------------------ nested
 
@@ -277,7 +211,7 @@ class Solver:
         if type(each) is Pattern:
             store = self._stores[each.source]
             names = {name for name, other in self._stores.items() if other == store}
-            found = self._answered(store, names, _UNIT, (each,))
+            found = self._answered(store, names, UNIT, (each,))
             if found is not None:
                 return joined(table, found[0])
         if type(each) is Predicate and each.f in READING:
@@ -301,7 +235,7 @@ class Solver:
         pattern = Pattern(source, (e, attribute, value, tx))
         needed = {*table.variables, *variables(pattern)}
         found = self.solve(table, (pattern,), needed)
-        get, held = self._argument(text, found), self._argument(value, found)
+        get, held = self._calls.argument(text, found), self._calls.argument(value, found)
         rows = []
         for row in found.rows:
             wanted, given = get(row), held(row)
@@ -326,31 +260,13 @@ class Solver:
         known = [var for var in join if var in table.variables]
         given = projected(table, known)
         columns = tuple(
-            dict.fromkeys((*known, *(var for var in each.free if var not in self._constants)))
+            dict.fromkeys((*known, *(var for var in each.free if var not in self.constants)))
         )
         rows: list[tuple[Any, ...]] = []
         for branch in each.branches:
             found = self.solve(given, branch, set(columns))
             rows += projected(found, columns).rows
         return joined(table, projected(Table(columns, rows), columns))
-
-
-def _guarded(function: Any, each: Predicate | Function) -> Any:
-    def call(*arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except PersistenceError:
-            raise
-        except Exception as error:
-            raise QueryError(
-                f"{each!r} failed: {str(error) or type(error).__name__}", clause=repr(each)
-            ) from error
-
-    return call
-
-
-def _depends(table: Table, each: Predicate | Function) -> bool:
-    return any(arg in table.variables for arg in (each.f, *each.args))
 
 
 def _multiplies(table: Table, each: Predicate | Function) -> bool:
@@ -361,7 +277,7 @@ def _multiplies(table: Table, each: Predicate | Function) -> bool:
     return (
         isinstance(each, Function)
         and type(each.binding) is BindEach
-        and not _depends(table, each)
+        and not depends(table, each)
         and not any(var in table.variables for var in variables(each.binding))
     )
 
@@ -369,95 +285,3 @@ def _multiplies(table: Table, each: Predicate | Function) -> bool:
 def _nothing(table: Table, rest: Iterable[Clause]) -> Table:
     new = dict.fromkeys(var for each in rest for var in variables(each))
     return Table((*table.variables, *(var for var in new if var not in table.variables)), [])
-
-
-class Tables:
-    """The answers of recursive rules, by rule and by which arguments are known.
-
-    A call asks for the answers to its known arguments. All questions and all answers grow until
-    nothing new comes: every answer follows from finitely many others.
-    """
-
-    def __init__(self, solver: Solver) -> None:
-        self._solver = solver
-        self._asked: dict[Any, dict[Any, tuple[Any, ...]]] = {}
-        self._found: dict[Any, dict[Any, tuple[Any, ...]]] = {}
-        self._running = False
-        self._grew = False
-
-    def answers(self, table: Table, call: Call) -> Table:
-        """What the rule says for the arguments that *table* binds."""
-        known = [self._bound(arg, table) for arg in call.args]
-        shown = [arg for arg in dict.fromkeys(call.args) if type(arg) is Var]
-        given = projected(table, [var for var in shown if var in table.variables])
-        key = (call.source, call.name, tuple(known))
-        lookup = {var: at for at, var in enumerate(given.variables)}
-        questions = [
-            tuple(
-                self._value(arg, row, lookup)
-                for arg, is_known in zip(call.args, known, strict=True)
-                if is_known
-            )
-            for row in given.rows
-        ]
-        found = self._ask(key, questions, len(call.args))
-        return matched(found, Pattern(call.source, call.args), self._solver._constants)
-
-    def _bound(self, arg: Term, table: Table) -> bool:
-        if type(arg) is Blank:
-            return False
-        return type(arg) is Const or arg in table.variables or arg in self._solver._constants
-
-    def _value(self, arg: Term, row: tuple[Any, ...], at: Mapping[Var, int]) -> Any:
-        if type(arg) is Const:
-            return arg.value
-        assert type(arg) is Var
-        return row[at[arg]] if arg in at else self._solver._constants[arg]
-
-    def _ask(
-        self, key: Any, questions: Iterable[tuple[Any, ...]], width: int
-    ) -> list[tuple[Any, ...]]:
-        asked = self._asked.setdefault(key, {})
-        found = self._found.setdefault(key, {})
-        for question in questions:
-            same = tuple(map(key_of, question))
-            if same not in asked:
-                asked[same] = question
-                self._grew = True
-        if not self._running:
-            self._running = True
-            try:
-                self._complete()
-            finally:
-                self._running = False
-        return list(found.values())
-
-    def _complete(self) -> None:
-        for _ in range(LIMITS.rule_iterations):
-            self._grew = False
-            for key in list(self._asked):
-                self._evaluate(key)
-            if not self._grew:
-                return
-        raise LimitExceeded(
-            f"rules still find new answers after {LIMITS.rule_iterations} rounds",
-            hint="a rule that counts needs an end",
-            limit="rule_iterations",
-            allowed=LIMITS.rule_iterations,
-        )
-
-    def _evaluate(self, key: Any) -> None:
-        source, name, known = key
-        program = self._solver._modes.program
-        found = self._found[key]
-        for branch in program.rules[name]:
-            head = tuple(map(fresh, branch.head))  # the query's own variables mean something else
-            body = rewritten(program.expanded(program.body(branch, Call(source, name, head))))
-            given = tuple(var for var, is_known in zip(head, known, strict=True) if is_known)
-            start = Table(given, list(self._asked[key].values()))
-            solved = self._solver.solve(start, body, set(head))
-            for row in projected(solved, head).rows:
-                same = tuple(map(key_of, row))
-                if same not in found:
-                    found[same] = row
-                    self._grew = True
