@@ -10,7 +10,7 @@ import pytest
 from persistence import Substrate
 from persistence.db import Db
 from persistence.query.run import _PLANS
-from persistence.values import Keyword
+from persistence.values import Keyword, read
 
 SCHEMA = """[
   {:db/ident :name :db/valueType :db.type/string :db/index true}
@@ -191,3 +191,30 @@ def test_totals_of_the_past_are_made_of_the_totals_of_each_segment() -> None:
         assert now.q(query) == [(12, 2, 6, 5, 7)]
         assert now.valid_at("2031-01-01").q(query) == [(14, 2, 7, 6, 8)]
         assert then.valid_at("2000-01-01").q(query) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ('[:find [?e ...] :where [(ground ["7@x" "no"]) [?m ...]] [?e :email ?m]]', [1007]),
+        (
+            '[:find [?e ...] :where [(ground [["7@x" 7] ["8@x" 7]]) [[?m ?a]]]'
+            " [?e :email ?m] [?e :age ?a]]",
+            [1007],
+        ),
+        ("[:find [?m ...] :where [(ground [1007 :none]) [?e _]] [?e :email ?m]]", ["7@x"]),
+    ],
+)
+def test_a_collection_in_the_query_leads_to_facts_as_an_input_does(
+    db: Db, query: str, expected: list[object]
+) -> None:
+    assert db.q(query) == expected
+    shown = db.explain(query)
+    assert not shown.staged
+    assert "SCAN f" not in shown.plan
+
+
+@pytest.mark.parametrize("value", ["[1 nil]", f'[1 "{"x" * 300}"]', "nil", "[]"])
+def test_what_no_fact_holds_is_grounded_all_the_same(db: Db, value: str) -> None:
+    query = f"[:find [?x ...] :in $ :where [(ground {value}) [?x ...]]]"
+    assert db.q(query) == list(read(value) or ())

@@ -37,6 +37,8 @@ from persistence.query.ast import (
 )
 from persistence.query.clauses import refuse, substituted
 from persistence.query.functions import FunctionRegistry
+from persistence.query.ground import grounded
+from persistence.query.inputs import Table
 from persistence.query.parse import check_given
 from persistence.query.rules import Program
 from persistence.query.uses import sources_of, walk
@@ -58,6 +60,8 @@ class Prepared:
     attributes: tuple[Var, ...]  # variables that stand for attributes in some pattern
     functions: frozenset[str]
     calls: bool  # recursive rules are left
+    ungrounded: Clauses  # the clauses without constant collections
+    grounds: tuple[Table, ...]  # and these as inputs
 
 
 @lru_cache(maxsize=512)
@@ -87,6 +91,7 @@ def prepared(query: Query, program: Program) -> Prepared:
     named = frozenset(
         each.f for each in every if isinstance(each, Predicate | Function) and type(each.f) is str
     )
+    ungrounded, grounds = grounded(clauses, bound)
     return Prepared(
         query,
         program,
@@ -96,6 +101,8 @@ def prepared(query: Query, program: Program) -> Prepared:
         tuple(sorted(attributes, key=lambda var: var.name)),
         named,
         any(type(each) is Call for each in every),
+        ungrounded,
+        tuple(grounds),
     )
 
 

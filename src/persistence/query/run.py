@@ -128,7 +128,10 @@ class Run:
             self.names, self.scalars, self.named = bound(inputs.scalars)
         self.limit = self._count(query.limit)
         self.offset = self._count(query.offset) or 0
-        self.clauses = self.prepared.clauses
+        self.clauses, self.given = self.prepared.clauses, inputs.tables
+        if self.prepared.grounds and "ground" not in self.registry.own:
+            self.clauses = self.prepared.ungrounded
+            self.given = [*inputs.tables, *self.prepared.grounds]
         self.specialised: tuple[Any, ...] = ()
         if self.prepared.attributes and inputs.scalars:
             self._specialise()
@@ -242,8 +245,8 @@ class Run:
         )
 
     def _key(self, context: Context) -> Hashable:
-        if self.inputs.tables and not self.tables:
-            self.tables = [passed(context, self.clauses, table) for table in self.inputs.tables]
+        if self.given and not self.tables:
+            self.tables = [passed(context, self.clauses, table) for table in self.given]
         return (
             self.query,
             self.inputs.program,
@@ -314,7 +317,7 @@ class Run:
 
     def _staged(self) -> Any:
         with Solver(self) as solver:
-            table = solver.whole(self.clauses, self.inputs.tables, self.prepared.wanted)
+            table = solver.whole(self.clauses, self.given, self.prepared.wanted)
         return self._concluded(table)
 
     def _concluded(self, table: Table) -> Any:
