@@ -21,7 +21,7 @@ from persistence.db import Db, Report
 from persistence.difference import difference, parting
 from persistence.errors import BranchError, MergeConflict
 from persistence.ids import tx_entity, tx_position
-from persistence.merging import Conflict, Merge, Resolver, plan, resolvers
+from persistence.merging import Conflict, Merge, Resolver, forms, plan, resolvers
 from persistence.session import WriterBase
 from persistence.store.layers import Layers
 from persistence.values import Kind
@@ -185,7 +185,7 @@ class Branches:
             if moved[0]:
                 raise _Moved
             told = {":db/id": ":db/current-tx", boot.BRANCH_MERGED: source}
-            return [*merge.datoms, told]
+            return [*forms(merge.datoms), told]
 
         try:
             self._connection.decided(decide, branch=ours.branch, **options)

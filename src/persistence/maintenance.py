@@ -14,14 +14,16 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from persistence.audit.record import NO_LEAF, NO_PARENT, datoms_root, leaf_hash, parse_entry
-from persistence.catalog import read_schema, schema_of
+from persistence.catalog import Branch, State, read_schema, schema_of, with_branches
 from persistence.connection import Connection
-from persistence.datoms import ASSERT, BOUNDED, CLOSED, RETRACT, CellState, Schema, cut
+from persistence.datoms import ASSERT, RETRACT, CellState, Schema, adopt, cut, segment_flags
 from persistence.datoms import bootstrap as boot
+from persistence.datoms.evolution import build
 from persistence.datoms.rectangles import OPEN_T
 from persistence.errors import PersistenceError
 from persistence.store import Session, Snapshot, TxRow, open_store
 from persistence.store.layers import Layers
+from persistence.store.protocol import INDEXED
 from persistence.values import (
     INTERNED,
     Keyword,
@@ -61,10 +63,11 @@ def reindex(connection: Connection, progress: Progress | None = None) -> int:
 
 
 def schema_of_log(source: Snapshot, last: int) -> Schema:
-    """The schema that the log alone declares; the index may be damaged."""
+    """The schema that the log alone declares on the main line; the index may be damaged."""
     cells: dict[tuple[int, int], CellState] = {}
-    for _, _, e, a, k, payload, vf, vt, op in source.log(0, last):
-        if a in boot.SCHEMA_IDS:
+    lines = _branches_of(source, last)
+    for t, _, e, a, k, payload, vf, vt, op in source.log(0, last):
+        if a in boot.SCHEMA_IDS and t not in lines:
             cell = cells.setdefault((e, a), CellState({}))
             if op == ASSERT:
                 cell.assert_many((k, payload), (vf, vt))
@@ -85,44 +88,90 @@ def replay(
 ) -> int:
     """Writes the index rows of every transaction of *source* up to *last* into *target*.
 
-    *final* is the schema at the end: it says which attributes are indexed and hold full text.
-    What `:db/noHistory` says counts from the transaction that said it.
+    *final* is the schema of the main line at the end: it says which attributes are indexed and
+    hold full text. What `:db/noHistory` says counts from the transaction that said it.
     """
-    numbers = {a.ident: n for n, a in _attributes(source, final).items()}
-    indexed = {n: int(final[ident].indexed) for ident, n in numbers.items()}
-    fulltext = {n for ident, n in numbers.items() if final[ident].fulltext}
-    forgetful: frozenset[int] = frozenset()
+    work = _Replay(source, target, final)
+    lines = _branches_of(source, last)
     count = 0
-    flags: dict[int, int] = {}
     for t, rows in groupby(source.log(0, last), key=lambda row: row[0]):
         changes = [tuple(row[2:]) for row in rows]
         count += len(changes)
-        cells = {(e, a) for e, a, *_, op in changes if op == RETRACT}
-        live = target.live(0, cells) if cells else []
-        cuts = cut(0, t, changes, live, indexed, forgetful)
-        for row in cuts.insert:
-            if row[0] % 3:
-                flags[row[1]] = flags.get(row[1], 0) | (BOUNDED if row[0] % 3 == 1 else CLOSED)
-        texts = [
-            (a, k, str(p), _value(source, k, p))
-            for _, a, k, p, _, _, op in changes
-            if a in fulltext and op == ASSERT
-        ]
-        target.write_index(remove=cuts.remove, insert=cuts.insert, texts=texts)
-        if any(change[1] in boot.SCHEMA_IDS for change in changes):
-            schema = read_schema(Layers(target, ((0, None),)), numbers, source)
-            forgetful = frozenset(n for ident, n in numbers.items() if schema[ident].no_history)
+        work.transaction(t, lines.get(t, 0), changes)
         if progress is not None and t % _STEP == 0:
             progress(t, last)
-    target.write_index(flags=list(flags.items()))
+    work.finish()
     if progress is not None:
         progress(last, last)
     return count
 
 
-def _attributes(source: Snapshot, schema: Schema) -> dict[int, Any]:
-    by_name = {ident.name: attribute for ident, attribute in schema.attributes.items()}
-    return {n: by_name[name] for n, name, _ in source.attributes() if name in by_name}
+def _branches_of(source: Snapshot, last: int) -> dict[int, int]:
+    """The branches of the transactions that are not on the main line."""
+    return {tx.t: tx.branch for tx in _transactions(source, last) if tx.branch}
+
+
+class _Replay:
+    """The index while it is built from a log, transaction by transaction."""
+
+    def __init__(self, source: Snapshot, target: Session, final: Schema) -> None:
+        self.source, self.target, self.final = source, target, final
+        self.numbers = {Keyword(name): n for n, name, _ in source.attributes()}
+        by_name = final.attributes
+        shared = {n for n, _, flags in source.attributes() if flags & INDEXED}
+        self.indexed = {
+            n: int(n in shared or (ident in by_name and by_name[ident].indexed))
+            for ident, n in self.numbers.items()
+        }
+        self.state = State(self.numbers, {}, {}, final)
+        self.schemas: dict[int, Schema] = {0: build((), self.numbers)}
+
+    def transaction(self, t: int, branch: int, changes: list[Any]) -> None:
+        """Writes what one transaction does to the index."""
+        layers = Layers(self.target, ((branch, None), *self.state.line(branch)))
+        schema = self._schema(branch, layers)
+        forgetful = self._marked("no_history", schema)
+        cells = {(e, a) for e, a, *_, op in changes if op == RETRACT}
+        live = layers.live(cells) if cells else []
+        cuts = cut(branch, t, changes, live, self.indexed, forgetful)
+        owned = adopt(branch, cuts, layers.inherited, self.indexed, layers.live)
+        fulltext = self._marked("fulltext", self.final) | self._marked("fulltext", schema)
+        texts = [
+            (a, k, str(p), _value(self.source, k, p))
+            for _, a, k, p, _, _, op in changes
+            if a in fulltext and op == ASSERT
+        ]
+        self.target.write_index(remove=cuts.remove, insert=cuts.insert, texts=texts, owned=owned)
+        self.state = self.state.with_flags(branch, segment_flags(cuts, owned, branch))
+        self._learn(branch, changes)
+
+    def finish(self) -> None:
+        """Writes what was gathered of all attributes."""
+        shared = [(n, flags) for n, _, flags in self.source.attributes() if flags & INDEXED]
+        self.target.write_index(
+            flags=[*self.state.flags.items(), *((n, INDEXED) for n, _ in shared)],
+            branch_flags=[(b, a, flags) for (b, a), flags in self.state.branch_flags.items()],
+        )
+
+    def _schema(self, branch: int, layers: Layers) -> Schema:
+        if branch not in self.schemas:
+            self.schemas[branch] = read_schema(layers, self.numbers, self.source)
+        return self.schemas[branch]
+
+    def _marked(self, what: str, schema: Schema) -> set[int]:
+        """The attributes that *schema* marks so."""
+        found = (a.ident for a in schema.attributes.values() if getattr(a, what))
+        return {self.numbers[ident] for ident in found if ident in self.numbers}
+
+    def _learn(self, branch: int, changes: list[Any]) -> None:
+        """What a transaction says of schema and branches counts for those after it."""
+        said = {change[1] for change in changes}
+        if not boot.SCHEMA_IDS.isdisjoint(said):
+            layers = Layers(self.target, ((branch, None), *self.state.line(branch)))
+            self.schemas[branch] = read_schema(layers, self.numbers, self.source)
+        if not branch and not boot.BRANCH_IDS.isdisjoint(said):
+            branches = with_branches(self.state.branches, changes)
+            self.state = attrs.evolve(self.state, branches=branches)
 
 
 def _value(source: Snapshot, k: int, payload: Any) -> Any:
@@ -148,7 +197,8 @@ def check(connection: Connection, progress: Progress | None = None) -> list[Find
 def _check_log(snapshot: Snapshot, last: int, progress: Progress | None) -> Iterator[Finding]:
     """Recomputes ids, roots and leaves from the stored datoms, and checks the chain."""
     names = {n: name for n, name, _ in snapshot.attributes()}
-    parent, leaf, time, expected_t = NO_PARENT, NO_LEAF, 0, 1
+    leaf, time, expected_t = NO_LEAF, 0, 1
+    line = _Line(snapshot)
     log = groupby(snapshot.log(0, OPEN_T), key=lambda row: row[0])
     group = next(log, None)
     for tx in _transactions(snapshot, last):
@@ -162,8 +212,9 @@ def _check_log(snapshot: Snapshot, last: int, progress: Progress | None) -> Iter
         if group is not None and group[0] == tx.t:
             rows = list(group[1])
             group = next(log, None)
-        yield from _check_tx(snapshot, tx, rows, parent, leaf, time, names)
-        parent, leaf, time = tx.id, tx.leaf, tx.time
+        yield from _check_tx(snapshot, tx, rows, line.parent(tx), leaf, time, names)
+        line.take(tx, rows)
+        leaf, time = tx.leaf, tx.time
         if progress is not None and tx.t % _STEP == 0:
             progress(tx.t, last)
     while group is not None:
@@ -171,6 +222,31 @@ def _check_log(snapshot: Snapshot, last: int, progress: Progress | None) -> Iter
         group = next(log, None)
     if progress is not None:
         progress(last, last)
+
+
+class _Line:
+    """The last transaction of every branch, while the log is read."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.tips: dict[int, tuple[int, bytes]] = {}
+        self.branches: dict[int, Branch] = {}
+
+    def parent(self, tx: TxRow) -> tuple[int, bytes]:
+        """What the parent of *tx* must be: the one before it on its branch, or, for the first,
+        the last one that the branch sees of the line it came from."""
+        branch, before = tx.branch, tx.t
+        found = self.tips.get(branch, (0, b""))
+        while not found[0] and branch in self.branches:
+            one = self.branches[branch]
+            branch, before = one.parent, min(before, one.base)
+            found = self.snapshot.last_on(branch, before)
+        return found
+
+    def take(self, tx: TxRow, rows: list[Any]) -> None:
+        self.tips[tx.branch] = (tx.t, tx.id)
+        if not tx.branch:
+            self.branches = with_branches(self.branches, [tuple(row[2:]) for row in rows])
 
 
 def _orphan(t: int) -> Finding:
@@ -191,7 +267,7 @@ def _check_tx(
     snapshot: Snapshot,
     tx: TxRow,
     rows: list[Any],
-    parent: bytes,
+    parent: tuple[int, bytes],
     leaf: bytes,
     time: int,
     names: dict[int, str],
@@ -208,8 +284,12 @@ def _check_tx(
         yield Finding(f"{where} previous leaf", leaf.hex(), previous.hex())
     if tx_id != tx.id or header.id() != tx.id:
         yield Finding(f"{where} id", header.id().hex(), tx.id.hex())
-    if header.parent != parent:
-        yield Finding(f"{where} parent", parent.hex(), header.parent.hex())
+    if header.parent != (parent[1] or NO_PARENT):
+        yield Finding(f"{where} parent", parent[1].hex(), header.parent.hex())
+    if tx.parent != parent[0]:
+        yield Finding(f"{where} parent", f"t = {parent[0]}", f"t = {tx.parent}")
+    if header.branch != tx.branch:
+        yield Finding(f"{where} branch", str(header.branch), str(tx.branch))
     if header.time != tx.time:
         yield Finding(f"{where} time", str(header.time), str(tx.time))
     if tx.time < time:
@@ -252,6 +332,7 @@ def _check_index(snapshot: Snapshot, last: int, schema: Schema) -> Iterator[Find
         with scratch.snapshot() as rebuilt:
             yield from _compare(rebuilt.facts(), snapshot.facts())
             yield from _check_flags(rebuilt, snapshot)
+            yield from _check_owned(rebuilt, snapshot)
     finally:
         scratch.close()
 
@@ -287,7 +368,21 @@ def _row_finding(key: tuple[int, int, int], expected: int, found: int) -> Findin
     return Finding(where, f"{expected} rows", f"{found} rows")
 
 
+def _check_owned(rebuilt: Snapshot, snapshot: Snapshot) -> Iterator[Finding]:
+    """Compares the facts that branches have made their own."""
+    expected, found = set(rebuilt.every_owned()), set(snapshot.every_owned())
+    for branch, a, e, k, payload in sorted(expected ^ found, key=repr):
+        kept = (branch, a, e, k, payload) in expected
+        where = f"branch {branch} fact of entity {e} attribute {a}"
+        yield Finding(where, "owned" if kept else "inherited", "inherited" if kept else "owned")
+
+
 def _check_flags(rebuilt: Snapshot, snapshot: Snapshot) -> Iterator[Finding]:
+    on_branches = {(b, a): flags for b, a, flags in snapshot.branch_flags()}
+    for branch, a, flags in rebuilt.branch_flags():
+        found = on_branches.get((branch, a), 0)
+        if flags & ~found:
+            yield Finding(f"branch {branch} attribute {a} flags", str(flags), str(found))
     needed = {n: flags for n, _, flags in rebuilt.attributes()}
     for n, name, flags in snapshot.attributes():
         if needed.get(n, 0) & ~flags:

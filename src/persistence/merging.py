@@ -9,13 +9,14 @@ each holds at an instant or does not, and what both changed, both changed to the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from persistence.datoms import ASSERT, RETRACT, Cell, Datom, Payload, ValueKey, moment
+from persistence.datoms import ASSERT, Cell, Datom, Payload, ValueKey, moment
+from persistence.datoms import bootstrap as boot
 from persistence.datoms.interval import FOREVER, coalesce, gaps, intersect
 from persistence.db import Db
 from persistence.difference import Pieces, net, parting, pieces, touched
@@ -75,12 +76,40 @@ def plan(base_of: Db, theirs: Db, ours: Db, resolvers: Mapping[Keyword | None, R
     work = _Work(theirs, ours, resolvers)
     for cell in sorted(cells):
         base, own, new = (each[cell] for each in three)
-        if ours.schema[theirs.source.ident(cell[1])].many:
+        ident = theirs.source.ident(cell[1])
+        declared = ours.schema[ident] if ours.schema[ident].entity else theirs.schema[ident]
+        if declared.many:
             work.take(cell, _of_many(base, own, new))
         else:
             work.take(cell, work.of_one(cell, base, own, new))
     return Merge(tuple(work.datoms), tuple(work.conflicts), tuple(work.resolved), frozenset(cells))
 
+
+def forms(datoms: Iterable[Datom]) -> list[Any]:
+    """Transaction data that says *datoms*.
+
+    Declarations become maps, because only those count for the rest of their transaction.
+    """
+    found: list[Any] = []
+    declared: dict[tuple[int, int, int], dict[Any, Any]] = {}
+    for datom in datoms:
+        if not datom.added or boot.BUILT_IN_IDS.get(datom.a) not in boot.SCHEMA_IDS:
+            found.append(datom)
+            continue
+        span = (datom.valid_from, datom.valid_to)
+        entity = declared.setdefault(
+            (datom.e, *span), {":db/id": datom.e, ":db/validFrom": datom.holds_from}
+        )
+        if datom.holds_to is not None:
+            entity[":db/validTo"] = datom.holds_to
+        if datom.a in _SEVERAL:
+            entity.setdefault(datom.a, []).append(datom.v)
+        else:
+            entity[datom.a] = datom.v
+    return [*declared.values(), *found]
+
+
+_SEVERAL: Final = frozenset(each.ident for each in boot.BUILT_IN if each.many)
 
 # (k, payload, from, to, op)
 _Told: TypeAlias = tuple[int, Payload, int, int, int]
@@ -206,6 +235,3 @@ def resolvers(given: Resolver | Mapping[Any, Resolver] | None) -> dict[Keyword |
             )
         found[None if name is None else keyword(name)] = resolver
     return found
-
-
-__all__ = ["RETRACT", "Conflict", "Merge", "Resolver", "plan", "resolvers"]

@@ -21,7 +21,7 @@ from persistence.store.postgres_connections import Connections
 from persistence.store.postgres_errors import translated
 from persistence.store.postgres_open import Connection
 from persistence.store.postgres_payload import joined, split
-from persistence.store.protocol import BEFORE_ALL, OPEN_T, FactRow, Head, Live, TxRow
+from persistence.store.protocol import BEFORE_ALL, OPEN_T, FactRow, Head, Live, Owned, TxRow
 from persistence.values import Payload
 
 HEAD: Final = "SELECT t, id, time, leaf, next_e FROM tx ORDER BY t DESC LIMIT 1"
@@ -206,6 +206,10 @@ class PostgresReads(ABC):
         columns = [list(column) for column in zip(*keys, strict=True)]
         found = self.rows(_OWNED, (list(branches), *columns))
         return {(a, e, k, joined(k, n, s)) for a, e, k, n, s in found}
+
+    def every_owned(self) -> list[Owned]:
+        found = self.rows("SELECT branch, a, e, k, n, s FROM owned")
+        return [(branch, a, e, k, joined(k, n, s)) for branch, a, e, k, n, s in found]
 
     def touched(self, branch: int, after: int, to: int) -> set[tuple[int, int]]:
         return {(e, a) for e, a in self.rows(_TOUCHED, (branch, after, to))}

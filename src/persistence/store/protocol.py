@@ -154,6 +154,10 @@ class Snapshot(Protocol):
         """Those of these facts (a, e, k, payload) that one of *branches* owns."""
         ...
 
+    def every_owned(self) -> list[Owned]:
+        """Every fact that a branch owns."""
+        ...
+
     def touched(self, branch: int, after: int, to: int) -> set[tuple[int, int]]:
         """The cells (e, a) of which transactions on *branch* with after < t <= to have datoms."""
         ...

@@ -16,7 +16,7 @@ import apsw
 
 from persistence.store.dialect import Column
 from persistence.store.dialect_sqlite import SQLITE
-from persistence.store.protocol import BEFORE_ALL, OPEN_T, FactRow, Head, Live, TxRow
+from persistence.store.protocol import BEFORE_ALL, OPEN_T, FactRow, Head, Live, Owned, TxRow
 from persistence.store.sqlite_errors import translated
 from persistence.values import Payload
 
@@ -201,6 +201,9 @@ class SqliteReads:
             return set()
         found = self.rows(_OWNED, (_json(list(branches)), *SQLITE.arrays(_OWNED_KEYS, keys)))
         return set(found)
+
+    def every_owned(self) -> list[Owned]:
+        return self.rows("SELECT branch, a, e, k, v FROM owned")
 
     def touched(self, branch: int, after: int, to: int) -> set[tuple[int, int]]:
         sql = _TOUCHED_BRANCH if branch else _TOUCHED
