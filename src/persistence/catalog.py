@@ -56,7 +56,7 @@ class State:
 
     def with_flags(self, branch: int, flags: Mapping[int, int]) -> State:
         """This state with *flags* of attributes switched on, on one branch."""
-        if all(self.flags_of(branch, n) & flag == flag for n, flag in flags.items()):
+        if not flags or all(self.flags_of(branch, n) & flag == flag for n, flag in flags.items()):
             return self
         if not branch:
             on = {n: self.flags.get(n, 0) | flag for n, flag in flags.items()}

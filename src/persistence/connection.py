@@ -486,7 +486,7 @@ class _Group:
         changed = prepared.schema is not state.schema
         main = self.state.with_numbers(prepared.numbers)
         main = main.with_flags(branch, prepared.flags).with_flags(0, prepared.index_flags)
-        if not branch:
+        if not branch and (changed or prepared.branches):
             main = attrs.evolve(
                 main,
                 schema=prepared.schema if changed else main.schema,

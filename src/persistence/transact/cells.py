@@ -91,6 +91,7 @@ class Cells:
     gone: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
     _by_entity: dict[int, list[Cell]] = attrs.field(factory=dict)  # of the first `_indexed`
     _indexed: int = 0
+    _settled: set[Cell] = attrs.field(factory=set)  # changed by groups before the one that runs
     _doomed: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
 
     def apply(self, groups: Sequence[Group], operations: Sequence[Operation]) -> None:
@@ -111,9 +112,7 @@ class Cells:
 
     def _settle(self) -> None:
         """What was asserted so far is no contradiction to what follows."""
-        for cell in [*self.state]:
-            if not isinstance(self.state[cell], _Stored):
-                self.cell(cell)
+        self._settled = {cell for cell, state in self.state.items() if type(state) is not _Stored}
         self.asserted.clear()
 
     def _run(self, operations: Sequence[Operation]) -> None:
@@ -306,18 +305,20 @@ class Cells:
         state = self.state.get(cell)
         if isinstance(state, CellState):
             return state
+        told: tuple[ValueKey, Interval] | None = None
         if isinstance(state, _Stored):
             full = states(state.rows)[cell]
         elif isinstance(state, _Replaced):
             full = states((state.row,))[cell]
             full.assert_one(state.key, state.span)
-            self.asserted[cell] = [(state.key, state.span)]
+            told = state.key, state.span
         else:
             full = CellState({})
             if state is not None:
                 told = _stated(state)
                 full.assert_many(*told)
-                self.asserted[cell] = [told]
+        if told is not None and cell not in self._settled:
+            self.asserted[cell] = [told]
         self.state[cell] = full
         return full
 
