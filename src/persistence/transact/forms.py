@@ -300,13 +300,12 @@ class Parser:
         given: Any = None
         start: int | None = None
         end: int | None = None
-        pairs: list[tuple[_Key, Any]] = []
-        keys = self._keys
+        pairs: list[tuple[Attribute, _Role, Any]] = []
+        keys, rest = self._keys, _Role.DB_ID
         for raw, value in form.items():
-            key = keys.get(raw) or self.key(raw, form)
-            role = key[2]
-            if role < _Role.DB_ID:
-                pairs.append((key, value))
+            attribute, _, role = keys.get(raw) or self.key(raw, form)
+            if role < rest:
+                pairs.append((attribute, role, value))
             elif role is _Role.DB_ID:
                 given = value
             elif role is _Role.VALID_FROM:
@@ -316,7 +315,7 @@ class Parser:
         e = Tempid() if given is None else parse_entity(given, self.schema)
         span = self.whole(start, end)
         operations = self.operations
-        for (attribute, _, role), value in pairs:
+        for attribute, role, value in pairs:
             if value is None:
                 raise TransactionError(
                     f"{attribute.ident} is nil in {form!r}",
