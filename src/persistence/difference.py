@@ -20,7 +20,6 @@ from persistence.datoms import (
     Interval,
     Payload,
     ValueKey,
-    states,
 )
 from persistence.datoms.interval import coalesce, gaps
 from persistence.db import Db
@@ -89,10 +88,12 @@ def difference(a: Db, b: Db) -> list[Datom]:
     return [*_datoms(a, b, changes)]
 
 
-def pieces(db: Db, snapshot: Snapshot, cells: Iterable[Cell]) -> dict[Cell, Pieces]:
+def pieces(db: Db, snapshot: Snapshot, cells: Iterable[Cell]) -> Mapping[Cell, Pieces]:
     """When each value of *cells* holds, as *db* shows it."""
-    found = states(shown(db, snapshot, cells))
-    return {cell: found[cell].before if cell in found else {} for cell in cells}
+    found: dict[Cell, dict[ValueKey, list[Interval]]] = {cell: {} for cell in cells}
+    for e, a, k, payload, start, end, _ in shown(db, snapshot, cells):
+        found[e, a].setdefault((k, payload), []).append((start, end))
+    return found
 
 
 def net(before: Pieces, after: Pieces) -> Iterator[tuple[int, Payload, int, int, int]]:
@@ -106,11 +107,12 @@ def net(before: Pieces, after: Pieces) -> Iterator[tuple[int, Payload, int, int,
 
 def _datoms(a: Db, b: Db, changes: Sequence[Change]) -> Iterator[Datom]:
     """*changes* as their readers see them, said by the basis of *b*."""
-    for e, number, k, payload, start, end, op in changes:
-        db = b if op == ASSERT else a  # an overlay alone knows the attributes it added
-        (value,) = db.source.values([(k, payload)])
-        ident = db.source.ident(number)
-        yield Datom(e, ident, value, tx_entity(b.basis), b.instant, start, end, op == ASSERT)
+    for wanted, db in ((RETRACT, a), (ASSERT, b)):  # an overlay alone knows what it added
+        told = [change for change in changes if change[6] == wanted]
+        values = db.source.values([change[2:4] for change in told])
+        for (e, number, _, _, start, end, op), value in zip(told, values, strict=True):
+            ident, tx = db.source.ident(number), tx_entity(b.basis)
+            yield Datom(e, ident, value, tx, b.instant, start, end, op == ASSERT)
 
 
 def _line(db: Db) -> list[tuple[int, int]]:

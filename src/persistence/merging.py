@@ -73,7 +73,9 @@ def plan(base_of: Db, theirs: Db, ours: Db, resolvers: Mapping[Keyword | None, R
     with ours.source.snapshot() as snapshot:
         cells = touched(snapshot, theirs, parting(theirs, base_of))
         three = [pieces(db, snapshot, cells) for db in (base_of, ours, theirs)]
-    work = _Work(theirs, ours, resolvers)
+    keys = list({key for each in three for cell in each.values() for key in cell})
+    values = dict(zip(keys, theirs.source.values(keys), strict=True))
+    work = _Work(theirs, ours, resolvers, values)
     for cell in sorted(cells):
         base, own, new = (each[cell] for each in three)
         ident = theirs.source.ident(cell[1])
@@ -134,6 +136,7 @@ class _Work:
     theirs: Db
     ours: Db
     resolvers: Mapping[Keyword | None, Resolver]
+    values: Mapping[ValueKey, Any]
     datoms: list[Datom] = attrs.field(factory=list)
     conflicts: list[Conflict] = attrs.field(factory=list)
     resolved: list[Conflict] = attrs.field(factory=list)
@@ -147,7 +150,7 @@ class _Work:
                 self.datoms.append(each)
                 continue
             k, payload, start, end, op = each
-            (value,) = source.values([(k, payload)])
+            value = self.values[k, payload]
             ident = source.ident(cell[1])
             self.datoms.append(Datom(cell[0], ident, value, tx, time, start, end, op == ASSERT))
 
@@ -199,7 +202,7 @@ class _Work:
         return Datom(cell[0], ident, value, tx, self.ours.instant, *span, added)
 
     def _value(self, key: ValueKey | None) -> Any:
-        return None if key is None else self.theirs.source.values([key])[0]
+        return None if key is None else self.values[key]
 
 
 def _intervals(*states: Pieces) -> Iterator[tuple[int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
+from persistence.datoms.view import Ancestor
 from persistence.query.reads import Asked, statement
 from persistence.query.scope import ALL, AS_OF, NOW, View
 from persistence.values import Payload
@@ -18,8 +19,7 @@ _KEPT: Final = 4096  # statements, one for an attribute and a form of view
 
 def plain(view: Any) -> bool:
     """Whether *view* is a point of both axes and nothing more."""
-    single = view.overlay is None and view.since is None and view.between is None
-    return single and not view.history and not view.ancestors
+    return view.overlay is None and view.since is None and view.between is None and not view.history
 
 
 def cell(db: Any, e: int, number: int) -> list[tuple[int, Payload]]:
@@ -29,9 +29,10 @@ def cell(db: Any, e: int, number: int) -> list[tuple[int, Payload]]:
     given = {"e": e, "i": view.instant, "t": view.basis}
     with source.snapshot() as snapshot:
         if view.basis == snapshot.head().t:
-            sql, names = _statement(dialect, view.branch, NOW, number, source.flags(number))
+            form, flags = NOW, source.flags(number)
         else:  # what came after the basis may not be known to the source yet
-            sql, names = _statement(dialect, view.branch, AS_OF, number, ALL)
+            form, flags = AS_OF, ALL
+        sql, names = _statement(dialect, view.branch, view.ancestors, form, number, flags)
         rows = snapshot.rows(sql, [given[name] for name in names])
     if len(dialect.payload) == 1:
         return [row[2:4] for row in rows]
@@ -40,6 +41,12 @@ def cell(db: Any, e: int, number: int) -> list[tuple[int, Payload]]:
 
 @lru_cache(maxsize=_KEPT)
 def _statement(
-    dialect: Any, branch: int, form: str, number: int, flags: int
+    dialect: Any,
+    branch: int,
+    ancestors: tuple[Ancestor, ...],
+    form: str,
+    number: int,
+    flags: int,
 ) -> tuple[str, tuple[str, ...]]:
-    return statement(dialect, View(branch, form), Asked(attribute=number, flags=flags, by="cell"))
+    view = View(branch, form, ancestors=ancestors)
+    return statement(dialect, view, Asked(attribute=number, flags=flags, by="cell"))

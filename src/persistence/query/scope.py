@@ -161,8 +161,10 @@ class Scope:
         columns |= {"tx": f"{alias}.t0", "op": "1"}
         return Rows(f"fact AS {alias}", tuple(where), columns)
 
-    def _seen(self, alias: str, place: Place, instant: bool = True) -> list[str]:
-        """The conditions under which a row at *place* is visible."""
+    def _seen(
+        self, alias: str, place: Place, instant: bool = True, scanned: str | None = None
+    ) -> list[str]:
+        """The conditions under which a row at *place* is visible; see `_not_owned`."""
         closed = CLOSED_SEGMENT in place.kinds
         ends = closed or BOUNDED_SEGMENT in place.kinds
         where = []
@@ -176,18 +178,27 @@ class Scope:
         if instant:
             where += self._holds(f"{alias}.vf", f"{alias}.vt" if ends else None)
         if place.owners:
-            where.append(self._not_owned(alias, place))
+            where.append(self._not_owned(alias, place, scanned))
         return where
 
     def _t(self, place: Place) -> str:
         """The t as of which *place* is read."""
         return self.parameter("t") if place.base is None else str(place.base)
 
-    def _not_owned(self, alias: str, place: Place) -> str:
-        branches = ", ".join(map(str, place.owners))
+    def _not_owned(self, alias: str, place: Place, scanned: str | None = None) -> str:
+        """The condition that no nearer branch has made a row its own.
+
+        Where a whole attribute is *scanned*, its entities with such facts are gathered first:
+        they are few, and one look into them is cheaper than one into the table for every row.
+        """
+        owner = f"o.branch IN ({', '.join(map(str, place.owners))})"
         key = ("a", "e", "k", *self.dialect.payload)
         same = " AND ".join(f"o.{column} = {alias}.{column}" for column in key)
-        return f"NOT EXISTS (SELECT 1 FROM owned AS o WHERE o.branch IN ({branches}) AND {same})"
+        none = f"NOT EXISTS (SELECT 1 FROM owned AS o WHERE {owner} AND {same})"
+        if scanned is None:
+            return none
+        some = f"SELECT o.e FROM owned AS o WHERE o.a = {scanned} AND {owner}"
+        return f"({alias}.e NOT IN ({some}) OR {none})"
 
     def _holds(self, vf: str, vt: str | None) -> list[str]:
         """The condition of valid time on an interval; no *vt* means that it is open."""
@@ -208,6 +219,7 @@ class Scope:
     ) -> list[Arm]:
         """One SELECT for each segment, and one for the rows that an overlay adds."""
         arms = []
+        scanned = dict(base).get("a") if scan else None
         for place in segments:
             where = [_segment("f", place)]
             stabbed = scan and place.kinds != (OPEN_SEGMENT,) and not self.view.between
@@ -219,7 +231,7 @@ class Scope:
                 past = "path t" if place.base is None else f"path {place.base}"
                 axis = "path i" if place.kinds == (BOUNDED_SEGMENT,) else past
                 where.append(self.dialect.member("f.node", self.parameter(axis)))
-            where += self._seen("f", place, instant)
+            where += self._seen("f", place, instant, scanned)
             if self.view.overlay:
                 where.append(self._not_hidden("f", place))
             arms.append(Arm("fact AS f", where))
@@ -287,6 +299,8 @@ class Scope:
         segments are outer joins, of which one at a time is given a key that is not NULL; where
         there can be only one row, a segment is tried when those before it had none.
         """
+        if single:  # most facts were never touched by a branch: the line it came from goes first
+            segments = sorted(segments, key=lambda place: -len(place.owners))
         sides = [f"{alias}s{number}" for number in range(len(segments) + self.view.overlay)]
         driver = f"{alias}w"
         joins = []

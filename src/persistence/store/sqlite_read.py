@@ -62,8 +62,9 @@ _ATTRIBUTES: Final = f"""
 _OWNED_KEYS: Final = (Column("a", "k"), Column("e", "k"), Column("k", "k"), Column("v", "v"))
 _OWNED: Final = f"""
     WITH g (a, e, k, v) AS ({SQLITE.relation(_OWNED_KEYS, ["?2"])})
-    SELECT o.a, o.e, o.k, o.v FROM json_each(?1) AS b CROSS JOIN g CROSS JOIN owned AS o
-    ON o.branch = b.value AND o.a = g.a AND o.e = g.e AND o.k = g.k AND o.v = g.v
+    SELECT o.a, o.e, o.k, o.v FROM g CROSS JOIN owned AS o
+    ON o.a = g.a AND o.e = g.e AND o.k = g.k AND o.v = g.v
+    AND o.branch IN (SELECT value FROM json_each(?1))
 """
 _TOUCHED: Final = """
     SELECT DISTINCT log.e, log.a FROM tx CROSS JOIN log ON log.t = tx.t

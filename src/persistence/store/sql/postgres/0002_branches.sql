@@ -8,7 +8,7 @@ CREATE TABLE owned (
     k      bigint NOT NULL,
     n      bigint NOT NULL DEFAULT 0,
     s      text COLLATE "C" NOT NULL DEFAULT '',
-    PRIMARY KEY (branch, a, e, k, n, s)
+    PRIMARY KEY (a, e, k, n, s, branch)
 );
 
 -- What attr.flags is to the main line. 4: has open facts, 8: owns facts of the line it came from.

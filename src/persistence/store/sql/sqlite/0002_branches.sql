@@ -7,7 +7,7 @@ CREATE TABLE owned (
     e      INTEGER NOT NULL,
     k      INTEGER NOT NULL,
     v      ANY NOT NULL,
-    PRIMARY KEY (branch, a, e, k, v)
+    PRIMARY KEY (a, e, k, v, branch)
 ) STRICT, WITHOUT ROWID;
 
 -- What attr.flags is to the main line. 4: has open facts, 8: owns facts of the line it came from.
@@ -27,5 +27,5 @@ SELECT column1, column2 FROM (VALUES
 WHERE EXISTS (SELECT 1 FROM attr);
 
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
-    ('owned', 'owned', '100000 10000 1000 2 1 1'),
+    ('owned', 'owned', '100000 10000 4 2 2 1'),
     ('tx', 'tx_branch', '10000 100 1');
