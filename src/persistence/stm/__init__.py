@@ -7,10 +7,12 @@ from persistence.stm.run import Settings
 from persistence.stm.state import Commute, Effect, State
 from persistence.stm.transaction import Options, Retry, Transaction
 from persistence.stm.txn import Txn
+from persistence.stm.watching import Change
 
 __all__ = [
     "Backoff",
     "BoundRef",
+    "Change",
     "Commute",
     "Effect",
     "Options",

@@ -168,15 +168,17 @@ def _alike(one: Schema, other: Schema) -> bool:
 
 def _again(base: WriterBase, commutes: Iterable[Commute]) -> Batch:
     """The commutes, made on what their cells hold now."""
-    db = base.value()
+    db, schema = base.value(), base.schema
     values: dict[tuple[int, Keyword], Any] = {}
     for each in commutes:
         cell = each.cell
         held = values[cell] if cell in values else db.get(*cell, None)
         if held is None and each.default is not MISSING:
             held = each.default
-        value = values[cell] = each.function(held, *each.args)
+        value = each.function(held, *each.args)
+        if type(value) is not int and schema[each.attribute].ref:
+            value = db.entid(value)
+        values[cell] = value
         if value is None:
             raise ValueRefused(f"a commute of {cell[1]} of entity {cell[0]} gave None")
-    schema = base.schema
     return Batch(tuple(Add(e, schema[a], value, None) for (e, a), value in values.items()))

@@ -25,6 +25,7 @@ from persistence.stm.guard import guarded
 from persistence.stm.limits import BACKOFF, Backoff, Deadline
 from persistence.stm.reserved import NeedIds, Reserved
 from persistence.stm.transaction import Options, Retry, Transaction
+from persistence.stm.watching import Watching
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ class Runner:
 
     connection: Connection
     reserved: Reserved
+    watching: Watching
     settings: Settings
     chance: random.Random
     now: Callable[[], float] = time.monotonic
@@ -145,6 +147,7 @@ class Runner:
         return Transaction(
             self.connection,
             self.reserved,
+            self.watching,
             attrs.evolve(db, footprints=Footprints(db.basis)),
             options=self.settings.options(),
             deadline=self.deadline,

@@ -23,6 +23,7 @@ from persistence.stm.limits import Deadline
 from persistence.stm.reference import MISSING, Ref
 from persistence.stm.reserved import Reserved
 from persistence.stm.state import Cell, Commute, State
+from persistence.stm.watching import Watching
 from persistence.transact import Batch, carried_out, report
 from persistence.transact.operations import Add, Ensure, RetractEntity
 from persistence.values import Keyword
@@ -64,6 +65,7 @@ class Transaction:
         self,
         connection: Connection,
         reserved: Reserved,
+        watching: Watching,
         db: Db,
         *,
         options: Options,
@@ -80,7 +82,7 @@ class Transaction:
         self.kept = self.reads if options.isolation == "serializable" else Footprints(self.basis)
         self.eager = eager or not options.valid_from is options.valid_to is None
         self.report: Report | None = None
-        self._reserved = reserved
+        self._reserved, self._watching = reserved, watching
         self._db = db if db.footprints is self.reads else attrs.evolve(db, footprints=self.reads)
         self._open = True
 
@@ -141,6 +143,7 @@ class Transaction:
             options.valid_from if valid_from is None else valid_from,
             options.valid_to if valid_to is None else valid_to,
         )
+        self._watching.check(prepared)
         self._db = after
         state = self.state
         state.batches.append(batch)
@@ -180,9 +183,10 @@ class Transaction:
     def write(self, cell: Cell, value: Any) -> None:
         """Sets a cell of cardinality one."""
         self._check()
-        if self.eager:
+        if self.eager or (type(value) is not int and self._db.schema[cell[1]].ref):
             self.transact([["db/add", *cell, value]])
         else:
+            self._watching.accept(*cell, value)
             self._wrote({cell})
             self.state.pending[cell] = value
             self.state.values[cell] = value
@@ -273,6 +277,7 @@ class Transaction:
         child = Transaction(
             self.connection,
             self._reserved,
+            self._watching,
             db,
             options=self.options,
             deadline=self.deadline,

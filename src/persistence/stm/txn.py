@@ -14,6 +14,7 @@ from persistence.stm.reference import Ref
 from persistence.stm.reserved import Reserved
 from persistence.stm.run import Runner, Settings
 from persistence.stm.transaction import Transaction
+from persistence.stm.watching import Change, Predicate, Watching
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class Txn:
         self._connection = connection
         self._branch = branch
         self._reserved = Reserved(connection.store)
+        self._watching = Watching(connection)
         self._chance = chance or random.Random()
         self._now, self._sleep = now, sleep
 
@@ -108,10 +110,46 @@ class Txn:
         """
         return BoundRef(self._runner({}).begin(), ref).deref()
 
+    def validator(self, target: Any, predicate: Predicate) -> Callable[[], None]:
+        """Lets *predicate* judge every value that *target*, an attribute or a :class:`Ref`, gets.
+
+        It holds for every transaction of this connection, from now on until the function that
+        this gives is called. It runs while the write lock is held, so it must be quick.
+
+        >>> stop = s.txn.validator("user/age", lambda age: age >= 0)
+        >>> s.txn.run(lambda tx: tx.ref(ada, "user/age").set(-1))
+        Traceback (most recent call last):
+        ...
+        persistence.errors.ValidatorRefused: a validator of :user/age does not accept -1 ...
+        >>> stop()
+
+        Raises:
+            UndeclaredRef: the ref's entity is not there.
+        """
+        return self._watching.validator(target, predicate)
+
+    def watch(self, target: Any, callback: Callable[[Change], Any]) -> Callable[[], None]:
+        """Calls *callback* with each committed :class:`Change` of *target*, in order of t.
+
+        It hears of the commits of this process, after they are durable; for a commit under
+        several watches the order among them is that in which they began. What it raises is
+        logged. Gives a function that ends it.
+
+        >>> stop = s.txn.watch(s.txn.ref(ada, "user/age"), lambda change: print(change))
+        >>> s.txn.run(lambda tx: tx.ref(ada, "user/age").set(50))
+        Change(entity=1, attribute=Keyword('user/age'), old=..., new=50)
+        >>> stop()
+
+        Raises:
+            UndeclaredRef: the ref's entity is not there.
+        """
+        return self._watching.watch(target, callback)
+
     def _runner(self, settings: dict[str, Any]) -> Runner:
         return Runner(
             self._connection,
             self._reserved,
+            self._watching,
             Settings(**settings),
             self._chance,
             self._now,
