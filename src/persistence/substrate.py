@@ -126,7 +126,8 @@ def _is_instant(x: int | bytes | InstantLike) -> TypeGuard[InstantLike]:
 
 
 class OnBranch:
-    """One branch of a store, used as the main line is: `fact` reads and writes it.
+    """One branch of a store, used as the main line is: `fact` reads and writes it, `txn`
+    runs transactions on it.
 
     >>> with Substrate.open(":memory:") as s:
     ...     _ = s.fact.transact([{"db/id": "p", "plan/city": "Rome"}])
@@ -140,6 +141,7 @@ class OnBranch:
         self.name = name
         self.number = number
         self.fact = Facts(connection, number)
+        self.txn = Txn(connection, branch=number)
 
     def __repr__(self) -> str:
         return f"<branch {self.name!r}>"

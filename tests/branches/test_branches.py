@@ -309,3 +309,14 @@ def test_a_frozen_clock_loses_nothing(tmp_path) -> None:
         s.branch.merge("b")
         assert names(s.fact.db()) == {1: "2"}
         assert s.check() == []
+
+
+def test_software_transactions_run_on_a_branch(s: Substrate) -> None:
+    branch = s.branch.create("b")
+    branch.txn.run(lambda tx: tx.ref(1, "name").alter(str.upper))
+    with branch.txn.once() as tx:
+        old = tx.get(2, "name")
+        s.fact.transact([{"db/id": 2, "name": "on the main line, so no conflict"}])
+        tx.transact([{"db/id": 2, "name": old.upper()}])
+    assert names(branch.fact.db()) == {1: "ADA", 2: "BOB"}
+    assert names(s.fact.db())[1] == "Ada"
