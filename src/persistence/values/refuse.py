@@ -146,6 +146,8 @@ def _hint(value: Any) -> str | None:
         return "use an aware datetime; a date alone names no instant"
     if kind in (bytearray, memoryview):
         return "use bytes(...)"
+    if callable(getattr(value, "plain", None)):
+        return "call .plain() first: it gives the plain Python value, nested ones too"
     for plain in (str, int, float, tuple, list, dict, set, frozenset):
         if isinstance(value, plain):
             return f"{kind.__name__} is a subclass of {plain.__name__}; pass {plain.__name__}(...)"
