@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
@@ -60,7 +60,6 @@ class PostgresSession(PostgresReads):
         self._uncounted = 0
         self._known: Head | None = None
         self._last: TxRow | None = None
-        self._held: tuple[str, list[Any]] | None = None  # goes out before the next statement
 
     def __enter__(self) -> PostgresSession:
         if self._owner == threading.get_ident():
@@ -107,20 +106,16 @@ class PostgresSession(PostgresReads):
             if kind is None:
                 self._commit()
         finally:
-            self._owner = self._held = None
+            self._owner = None
             connection, self.connection, self._cursor = self.connection, None, None
             if connection is not None:
                 self._connections.end_writer(connection)
             self._lock.release()
 
     def _commit(self) -> None:
-        held, self._held = self._held, None
         connection = self._in_transaction()
         try:
-            with nullcontext() if held is None else connection.pipeline():  # one round trip
-                if held is not None:
-                    connection.execute(*held)
-                connection.execute("COMMIT")
+            self._ready().execute("COMMIT")
         except psycopg.Error as error:
             if not connection.closed:
                 raise translated(error, self._uri, connection) from error
@@ -163,19 +158,7 @@ class PostgresSession(PostgresReads):
     def _ready(self) -> psycopg.Cursor[tuple[Any, ...]]:
         if self._cursor is None:
             raise StoreError("the session has ended", hint="begin a new one", uri=self._uri)
-        if self._held is not None:
-            self._send_held()
         return self._cursor
-
-    def _send_held(self) -> None:
-        """Sends the statement that waits, alone."""
-        assert self._held is not None
-        held, self._held = self._held, None
-        connection = self._in_transaction()
-        try:
-            connection.execute(*held)
-        except psycopg.Error as error:
-            raise translated(error, self._uri, connection) from error
 
     def head(self) -> Head:
         if self._known is None:
@@ -188,9 +171,8 @@ class PostgresSession(PostgresReads):
         last = self._last
         try:
             yield
-            self._ready()
         except BaseException:
-            self._known, self._last, self._held = None, last, None
+            self._known, self._last = None, last
             if self.connection is not None and not self.connection.closed:
                 self.rows("ROLLBACK TO SAVEPOINT one")
                 self.rows("RELEASE SAVEPOINT one")
@@ -214,7 +196,6 @@ class PostgresSession(PostgresReads):
             (TEXT, text_rows(batch.texts)),
             (OWN, owned_rows(batch.owned)),
             (BRANCH_FLAGS, batch.branch_flags),
-            hold=True,
         )
         self._write((FLAGS, flag_rows(batch.flags)))
         self._write((REINDEX, batch.reindex))
@@ -280,14 +261,8 @@ class PostgresSession(PostgresReads):
                 missing=missing,
             )
 
-    def _write(self, *writes: tuple[Write, Rows], hold: bool = False) -> int:
-        """Carries out *writes* in one statement, large ones by COPY; the rows of the last.
-
-        With *hold* the statement waits for the next one, which may be the COMMIT: both then
-        travel together, and what it fails with is raised there.
-        """
-        if not any(rows for _, rows in writes):
-            return 0
+    def _write(self, *writes: tuple[Write, Rows]) -> int:
+        """Carries out *writes* in one statement, large ones by COPY; the rows of the last."""
         connection = self._in_transaction()
         try:
             small = []
@@ -297,9 +272,6 @@ class PostgresSession(PostgresReads):
                 elif rows:
                     small.append((write, rows))
             if not small:
-                return 0
-            if hold:
-                self._held = together(small)
                 return 0
             return connection.execute(*together(small)).rowcount
         except psycopg.Error as error:
