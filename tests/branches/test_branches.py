@@ -167,6 +167,13 @@ def test_transactions_are_those_of_the_line(s: Substrate) -> None:
     assert (last.parent, [*last.meta.values()]) == (1, ["a test"])
 
 
+def test_a_pattern_of_any_attribute_sees_what_is_new_on_a_branch(s: Substrate) -> None:
+    branch = s.branch.create("b")
+    branch.fact.transact([{"db/id": 1, "name": "Augusta", "born": 1815}])
+    found = branch.fact.db().q("[:find ?a ?v :where [1 ?a ?v]]")
+    assert {(a.name, v) for a, v in found} == {("name", "Augusta"), ("born", 1815)}
+
+
 # ------------------------------------------------------------------------------- difference
 
 

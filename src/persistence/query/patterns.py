@@ -24,7 +24,7 @@ from persistence.query.cells import (
 )
 from persistence.query.compile import Compiler
 from persistence.query.params import OfEntity, OfView
-from persistence.query.scope import on_line
+from persistence.query.scope import ALL, on_line
 from persistence.values import Keyword, Kind
 
 # The last instant that a datetime can name stands for "without end".
@@ -79,7 +79,7 @@ def places(compiler: Compiler, pattern: Pattern) -> Places:
     terms = (*pattern.terms, *((Blank(),) * (7 - len(pattern.terms))))
     a = terms[1]
     if type(a) is not Const:
-        return _places(terms, _UNKNOWN, None, 3, False)
+        return _places(terms, _UNKNOWN, None, ALL, False)
     if type(a.value) is not Keyword:
         return _places(terms, _UNKNOWN, None, 0, True)
     declared, number, flags = facts.attribute(a.value)
