@@ -10,13 +10,17 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Final
+
+import attrs
 
 from persistence.store.dialect import Dialect
 from persistence.store.dialect_postgres import POSTGRES
 from persistence.store.postgres_connections import Connections
 from persistence.store.postgres_errors import read_only
+from persistence.store.postgres_exclusive import exclusive
 from persistence.store.postgres_open import (
     Connection,
     PostgresOptions,
@@ -48,6 +52,7 @@ class PostgresStore:
     """A store in one schema. See :class:`persistence.store.protocol.Store`."""
 
     def __init__(self, uri: str, options: PostgresOptions) -> None:
+        self._given = uri
         self._address = address(uri, options)
         self.uri = str(self._address)
         self.options = options
@@ -80,6 +85,14 @@ class PostgresStore:
 
     def interrupt_after(self, seconds: float) -> Deadline:
         return Deadline(self.snapshot(), seconds)
+
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        if self.options.read_only:
+            raise read_only(self.uri)
+        return exclusive(self._address, self.options, name)
+
+    def reopening(self) -> tuple[str, dict[str, Any]]:
+        return self._given, {**attrs.asdict(self.options), "create": False}
 
     def size(self) -> Size:
         with self.snapshot() as snapshot:

@@ -259,6 +259,21 @@ class Store(Protocol):
         """Stop a statement of this thread that runs longer; tells whether it was stopped."""
         ...
 
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """One thread of one process at a time is inside of blocks of this *name*.
+
+        Facts are read and written meanwhile as ever. Who dies inside has left.
+
+        Raises:
+            StoreBusy: somebody else was inside for longer than the busy timeout.
+        """
+        ...
+
+    def reopening(self) -> tuple[str, dict[str, Any]] | None:
+        """The address, secrets included, and the options with which another process opens the
+        same store; None for one that no other process can see."""
+        ...
+
     def size(self) -> Size:
         """How many rows and bytes there are. Counts every row, so it takes a while."""
         ...

@@ -16,9 +16,10 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import attrs
@@ -28,6 +29,7 @@ from persistence.store.dialect import Dialect
 from persistence.store.dialect_sqlite import SQLITE
 from persistence.store.protocol import Size
 from persistence.store.sqlite_errors import closed, read_only
+from persistence.store.sqlite_exclusive import Exclusive
 from persistence.store.sqlite_open import SqliteOptions, connect, prepare
 from persistence.store.sqlite_read import SqliteSnapshot
 from persistence.store.sqlite_write import SqliteSession
@@ -55,6 +57,7 @@ class SqliteStore:
         directory = tempfile.mkdtemp(prefix="persistence-")
         store = cls(Path(directory, "store.db"), attrs.evolve(options, synchronous="OFF"))
         store.uri = ":memory:"
+        store._exclusive = Exclusive(None, store.uri, options.busy_timeout)
         store._remove = weakref.finalize(store, shutil.rmtree, directory, ignore_errors=True)
         return store
 
@@ -65,6 +68,7 @@ class SqliteStore:
         self._readers: weakref.WeakSet[SqliteSnapshot] = weakref.WeakSet()
         self._lock = threading.Lock()  # one writer in this process
         self._opening = threading.Lock()
+        self._exclusive = Exclusive(self.path, self.uri, self.options.busy_timeout)
         self._writer: SqliteSession | None = None
 
     def snapshot(self) -> SqliteSnapshot:
@@ -81,6 +85,18 @@ class SqliteStore:
 
     def interrupt_after(self, seconds: float) -> Deadline:
         return Deadline(self.snapshot().connection, seconds)
+
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        self._require_open()
+        if not self.writable:
+            raise read_only(self.uri)
+        return self._exclusive.hold(name)
+
+    def reopening(self) -> tuple[str, dict[str, Any]] | None:
+        if self._remove is not None:
+            return None
+        options = attrs.asdict(self.options)
+        return str(self.path.absolute()), {**options, "create": False}
 
     def size(self) -> Size:
         with self.snapshot() as snapshot:
