@@ -12,24 +12,22 @@ from typing import Any, Final
 
 import attrs
 
+from persistence.ancestry import in_common, made_from
 from persistence.catalog import Branch
 from persistence.connection import Connection
 from persistence.datoms import Datom
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import at_basis
 from persistence.db import Db, Report
-from persistence.difference import difference, parting
+from persistence.difference import difference
 from persistence.errors import BranchError, MergeConflict
-from persistence.ids import tx_entity, tx_position
+from persistence.ids import tx_entity
 from persistence.merging import Conflict, Merge, Resolver, forms, plan, resolvers
 from persistence.session import WriterBase
-from persistence.store.layers import Layers
-from persistence.values import Kind
 
 MAIN: Final = "main"
 _LONGEST: Final = 200  # characters of a name
-_MERGED: Final = boot.BUILT_IN_IDS[boot.BRANCH_MERGED]
-_ROUNDS: Final = 20  # times a merge is planned anew because the target moved
+_ROUNDS: Final = 20  # times a merge is planned anew because one of the two moved
 
 
 @attrs.frozen
@@ -168,23 +166,25 @@ class Branches:
             if dry_run:
                 return merge
             _require_settled(merge.conflicts, source, into)
-            if self._commit(merge, ours, other, author=author, meta=dict(meta or {})):
+            if self._commit(merge, ours, theirs, author=author, meta=dict(meta or {})):
                 return merge
         raise BranchError(
-            f"{into!r} changed {_ROUNDS} times while the merge was planned",
+            f"{source!r} or {into!r} changed {_ROUNDS} times while the merge was planned",
             hint="try again when fewer transactions touch the same facts",
         )
 
-    def _commit(self, merge: Merge, ours: Db, source: int, **options: Any) -> bool:
-        """Writes *merge*, unless the target has moved under it."""
+    def _commit(self, merge: Merge, ours: Db, theirs: Db, **options: Any) -> bool:
+        """Writes *merge*, unless one of the two has moved under it."""
         moved: list[bool] = []
 
         def decide(base: WriterBase) -> Sequence[Any]:
             cells = base.session.touched(base.branch, ours.basis, base.basis)
-            moved[:] = [not merge.cells.isdisjoint(cells)]
+            # What the source said since it was read would count as merged, and be lost.
+            newer = base.session.last_on(theirs.branch, base.basis)[0] > theirs.basis
+            moved[:] = [newer or not merge.cells.isdisjoint(cells)]
             if moved[0]:
                 raise _Moved
-            told = {":db/id": ":db/current-tx", boot.BRANCH_MERGED: source}
+            told = {":db/id": ":db/current-tx", boot.BRANCH_MERGED: theirs.branch}
             return [*forms(merge.datoms), told]
 
         try:
@@ -194,28 +194,16 @@ class Branches:
         return True
 
     def _base(self, theirs: Db, ours: Db) -> Db:
-        """What both had when they were last the same: at their parting, or at the last merge."""
-        since = parting(theirs, ours)
-        taken = self._last_merge(ours, theirs.branch)
-        given = self._last_merge(theirs, ours.branch)
-        if taken > max(given, since.t):
-            return theirs.as_of(taken)
-        if given > since.t:
-            return ours.as_of(given)
-        return theirs.as_of(since.t)
-
-    def _last_merge(self, into: Db, source: int) -> int:
-        """The t at which *source* was last merged into the line of *into*; 0 if never."""
-        with into.source.snapshot() as snapshot:
-            layers = Layers(snapshot, ((into.branch, into.basis), *into.view.ancestors))
-            rows = layers.live_attributes([_MERGED])
-        return max(
-            (tx_position(e) for e, _, k, v, *_ in rows if (k, v) == (Kind.INT, source)), default=0
-        )
+        """The latest state that both were made from: where they parted, or a merge since."""
+        state = self._connection.catalog.state
+        with self._connection.store.snapshot() as snapshot:
+            one, other = (made_from(snapshot, state, db.branch, db.basis) for db in (ours, theirs))
+            branch, t = in_common(snapshot, one, other)
+        return self._connection.db(branch).as_of(t)
 
 
 class _Moved(Exception):
-    """The target of a merge changed where the merge would write."""
+    """The source of a merge changed, or the target where the merge would write."""
 
 
 def _named(branches: Mapping[int, Branch], name: str, *, discarded: bool = False) -> Branch:

@@ -71,7 +71,8 @@ def plan(base_of: Db, theirs: Db, ours: Db, resolvers: Mapping[Keyword | None, R
     *resolvers* settle conflicts by attribute; the one of None stands for all others.
     """
     with ours.source.snapshot() as snapshot:
-        cells = touched(snapshot, theirs, parting(theirs, base_of))
+        since = parting(theirs, base_of)
+        cells = touched(snapshot, theirs, since) | touched(snapshot, base_of, since)
         three = [pieces(db, snapshot, cells) for db in (base_of, ours, theirs)]
     keys = list({key for each in three for cell in each.values() for key in cell})
     values = dict(zip(keys, theirs.source.values(keys), strict=True))

@@ -9,6 +9,7 @@ import pytest
 from persistence import Substrate
 from persistence.clock import FrozenClock
 from persistence.errors import BranchError, MergeConflict
+from persistence.merging import Conflict
 
 NAMES = "[:find ?e ?v :where [?e :name ?v]]"
 
@@ -263,6 +264,43 @@ def test_a_branch_can_be_kept_up_to_date_and_merged_in_the_end(s: Substrate) -> 
     s.fact.transact([{"db/id": 2, "name": "Rob"}])
     s.branch.merge("b")
     assert names(s.fact.db()) == {1: "Augusta", 2: "Rob"}
+
+
+def test_what_came_by_a_merge_is_known_to_branches_of_the_source(s: Substrate) -> None:
+    """What the target took from a branch and gave up again stays given up."""
+    s.branch.create("b").fact.transact([{"db/id": 1, "name": "Augusta"}])
+    deeper = s.branch.create("deeper", of="b")
+    s.branch.merge("b")
+    s.fact.transact([{"db/id": 1, "name": "Ada"}])
+    deeper.fact.transact([{"db/id": 2, "name": "Robert"}])
+    s.branch.merge("deeper")
+    assert names(s.fact.db()) == {1: "Ada", 2: "Robert"}
+
+
+def test_branches_that_took_in_a_third_have_it_in_common(s: Substrate) -> None:
+    s.branch.create("third").fact.transact([{"db/id": 1, "name": "Augusta"}])
+    branch = s.branch.create("b", of=s.fact.db())
+    s.branch.merge("third")
+    s.branch.merge("third", into="b")
+    branch.fact.transact([{"db/id": 1, "name": "A. A. L."}])
+    assert s.branch.merge("b").conflicts == ()
+    assert names(s.fact.db())[1] == "A. A. L."
+
+
+def test_a_source_that_goes_on_while_it_is_merged_loses_nothing(s: Substrate) -> None:
+    branch = s.branch.create("b")
+    branch.fact.transact([{"db/id": 1, "name": "Augusta"}])
+    s.fact.transact([{"db/id": 1, "name": "Lovelace"}])
+    late = iter([[{"db/id": 2, "name": "Robert"}]])
+
+    def resolve(conflict: Conflict) -> object:
+        for forms in late:  # once, between planning and writing
+            branch.fact.transact(forms)
+        return conflict.theirs
+
+    s.branch.merge("b", resolve=resolve)
+    s.branch.merge("b")
+    assert names(s.fact.db()) == {1: "Augusta", 2: "Robert"}
 
 
 def test_schema_is_merged_with_the_facts(s: Substrate) -> None:
