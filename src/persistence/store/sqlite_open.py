@@ -32,6 +32,7 @@ class SqliteOptions:
     mmap_bytes: int = 1 * 2**30  # address space, not memory; saves a copy and a call for each page
     read_only: bool = False  # nothing is created, migrated or written
     create: bool = True  # a missing file becomes a new store
+    vfs: str | None = None  # the name of a registered SQLite VFS; None is that of the system
 
     def __attrs_post_init__(self) -> None:
         if self.synchronous not in ("FULL", "NORMAL", "OFF"):
@@ -73,7 +74,9 @@ def connect(path: Path, options: SqliteOptions, *, writable: bool) -> apsw.Conne
     # but as a guard against a connection that is used from two threads by mistake.
     flags |= apsw.SQLITE_OPEN_FULLMUTEX | apsw.SQLITE_OPEN_URI
     try:
-        connection = apsw.Connection(_file_uri(path, writable), flags=flags, statementcachesize=512)
+        connection = apsw.Connection(
+            _file_uri(path, writable), flags=flags, vfs=options.vfs, statementcachesize=512
+        )
         # A plan depends on the text of a statement alone. Otherwise SQLite looks at the values
         # that are bound and prepares again, which takes longer than most of our reads.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
