@@ -16,31 +16,19 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any, Final
 
-import attrs
-
-from persistence.audit.record import (
-    NO_LEAF,
-    NO_PARENT,
-    Header,
-    datoms_root,
-    entry,
-    leaf_hash,
-    metadata_digest,
-)
-from persistence.catalog import Catalog, State, placed, with_branches
+from persistence.catalog import Catalog
 from persistence.clock import Clock, SystemClock
 from persistence.coordinates import resolve_basis, stored_values
 from persistence.datoms import InstantLike, Payload, Schema, line_flags
-from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import View
 from persistence.db import Db, Report, Source
-from persistence.errors import BranchError, StoreBusy, StoreClosed, StoreError
+from persistence.errors import StoreBusy, StoreClosed, StoreError
+from persistence.group import Check, Decide, Group, Request, append
 from persistence.query import FunctionRegistry
-from persistence.session import BranchSource, SessionSource, WriterBase
-from persistence.store import Batch, Head, Session, Snapshot, Store, TxRow
+from persistence.session import BranchSource
+from persistence.store import Session, Snapshot, Store
 from persistence.store.dialect import Dialect
-from persistence.store.layers import Layers
-from persistence.transact import Prepared, ensure_entities, laid_over, prepare, speculate
+from persistence.transact import speculate
 from persistence.values import Keyword
 
 _LOG = logging.getLogger("persistence")
@@ -50,24 +38,6 @@ _POLL: Final = 0.02  # seconds between looks at what other processes have commit
 _BULK: Final = 1_000  # forms from which on the garbage collector costs more than it finds
 
 Listener = Callable[[Report], None]
-Decide = Callable[[WriterBase], Any]
-Check = Callable[[Prepared], None]
-
-
-@attrs.define(eq=False)
-class _Request:
-    """One call of `transact` that waits for its commit."""
-
-    forms: Any
-    options: Mapping[str, Any]
-    author: str | None
-    decide: Decide | None = None
-    branch: int = 0
-    after: State | None = None  # the catalog once it is committed
-    prepared: Prepared | None = None
-    tx: TxRow | None = None
-    error: BaseException | None = None
-    done: bool = False
 
 
 class Connection:
@@ -84,9 +54,11 @@ class Connection:
         self.store = store
         self.clock: Clock = clock or SystemClock()
         self.functions = functions or FunctionRegistry()
-        self.transaction_functions = dict(transaction_functions or {})
+        self.transaction_functions: Mapping[Keyword, Callable[..., Any]] = dict(
+            transaction_functions or {}
+        )
         self.catalog = Catalog()
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[Request] = deque()
         self._write = threading.Lock()
         self._reports: deque[Report] = deque()
         self._publish = threading.RLock()
@@ -196,7 +168,7 @@ class Connection:
         if not isinstance(forms, str | Mapping | list | tuple):
             forms = list(forms)  # an iterator is read once, a commit may be tried again
         options = {"valid_from": valid_from, "valid_to": valid_to, "meta": meta}
-        return self._enqueued(_Request(forms, options, author, None, branch))
+        return self._enqueued(Request(forms, options, author, None, branch))
 
     def decided(
         self,
@@ -215,7 +187,7 @@ class Connection:
         here, and nothing is written.
         """
         options = {"valid_from": valid_from, "valid_to": valid_to, "meta": meta}
-        return self._enqueued(_Request((), options, author, decide, branch))
+        return self._enqueued(Request((), options, author, decide, branch))
 
     @contextmanager
     def alone(self) -> Iterator[Alone]:
@@ -229,7 +201,7 @@ class Connection:
             try:
                 with self.store.session() as session:
                     head = session.head()
-                    alone = Alone(self, session, _Group(head, self.catalog.refresh(session, head)))
+                    alone = Alone(self, session, Group(head, self.catalog.refresh(session, head)))
                     yield alone
                 self._committed(alone.done)
             finally:
@@ -259,7 +231,7 @@ class Connection:
                 if self.catalog.t <= t:
                     self._moved.wait(min(left, _POLL))
 
-    def _enqueued(self, request: _Request) -> Report:
+    def _enqueued(self, request: Request) -> Report:
         self._refuse_nesting()
         self._waiting.append(request)
         with self._write:
@@ -276,7 +248,7 @@ class Connection:
         assert request.prepared is not None
         return self._report(request)
 
-    def _commit(self, requests: list[_Request]) -> None:
+    def _commit(self, requests: list[Request]) -> None:
         """Carries out *requests* in one commit; each learns its own outcome."""
         for attempt in range(_RETRIES):
             try:
@@ -294,25 +266,25 @@ class Connection:
             request.done = True
 
     @staticmethod
-    def _fail(requests: list[_Request], error: BaseException) -> None:
+    def _fail(requests: list[Request], error: BaseException) -> None:
         for request in requests:
             if request.error is None:
                 request.error = error
 
-    def _session(self, requests: list[_Request]) -> None:
+    def _session(self, requests: list[Request]) -> None:
         if self._closed:
             raise StoreClosed("the store is closed", hint="open it again")
         alone = len(requests) == 1
-        done: list[_Request] = []
+        done: list[Request] = []
         for request in requests:
             request.error = None
         with self.store.session() as session:
             head = session.head()
-            group = _Group(head, self.catalog.refresh(session, head))
+            group = Group(head, self.catalog.refresh(session, head))
             for request in requests:
                 try:
                     with nullcontext() if alone else session.savepoint():
-                        group = self._append(session, group, request)
+                        group = append(self, session, group, request)
                     done.append(request)
                 except Exception as error:
                     request.error = error
@@ -320,7 +292,7 @@ class Connection:
                         raise
         self._committed(done)
 
-    def _committed(self, done: Iterable[_Request]) -> None:
+    def _committed(self, done: Iterable[Request]) -> None:
         """Takes in what has been committed."""
         for request in done:
             prepared = request.prepared
@@ -332,54 +304,9 @@ class Connection:
         with self._moved:
             self._moved.notify_all()
 
-    def _append(self, session: Session, group: _Group, request: _Request) -> _Group:
-        """Prepares one request on top of *group* and appends it; gives the group with it."""
-        head, branch = group.head, request.branch
-        state = group.states.get(branch) or self.catalog.on(branch, session, group.state)
-        line = state.line(branch)
-        _require_live(state, branch)
-        time = self.clock.now()
-        if head.t:  # an empty log has no time that could go backwards
-            time = max(time, head.time)
-
-        def before() -> Db:
-            view = View(basis=head.t, instant=time, branch=branch, ancestors=line)
-            return Db(SessionSource(self, session, state), view)
-
-        layers = Layers(session, ((branch, None), *line))
-        base = WriterBase(session, state, head, self.transaction_functions, before, layers)
-        forms = request.forms if request.decide is None else request.decide(base)
-        prepared = prepare(base, forms, time=time, **request.options)
-        for check in self.checks:
-            check(prepared)
-        if prepared.ensured:
-            ensured = laid_over(before(), prepared)
-            ensure_entities(ensured, prepared, self.transaction_functions)
-        parent_t, parent = group.tip(session, branch)
-        header = Header(
-            parent=parent or NO_PARENT,
-            datoms_root=datoms_root(prepared.encoded()),
-            datoms=len(prepared.changes),
-            branch=branch,
-            time=time,
-            author=request.author,
-            metadata=metadata_digest(prepared.meta),
-        )
-        tx_id, data = entry(header, head.leaf or NO_LEAF)
-        leaf = leaf_hash(data)
-        request.tx = TxRow(prepared.t, branch, parent_t, tx_id, time, prepared.next_e, data, leaf)
-        request.prepared = prepared
-        if state.branches:
-            prepared.place_indexes(branch)
-        session.append(_batch(request.tx, prepared, state))
-        after = Head(prepared.t, tx_id, time, leaf, prepared.next_e)
-        group = group.after(branch, after, state, prepared)
-        request.after = group.state
-        return group
-
     # -------------------------------------------------------------- publishing
 
-    def _report(self, request: _Request) -> Report:
+    def _report(self, request: Request) -> Report:
         prepared, tx = request.prepared, request.tx
         assert prepared is not None and tx is not None
         now = max(self.clock.now(), tx.time)
@@ -430,16 +357,16 @@ class Connection:
 class Alone:
     """The write lock, held; see :meth:`Connection.alone`."""
 
-    def __init__(self, connection: Connection, session: Session, group: _Group) -> None:
+    def __init__(self, connection: Connection, session: Session, group: Group) -> None:
         self._connection, self._session, self._group = connection, session, group
-        self.done: list[_Request] = []
+        self.done: list[Request] = []
 
     def append(
         self, decide: Decide, *, author: str | None = None, branch: int = 0, **options: Any
     ) -> None:
         """Writes what *decide* gives; see :meth:`Connection.decided`."""
-        request = _Request((), options, author, decide, branch)
-        self._group = self._connection._append(self._session, self._group, request)
+        request = Request((), options, author, decide, branch)
+        self._group = append(self._connection, self._session, self._group, request)
         self.done.append(request)
 
     def report(self) -> Report:
@@ -459,79 +386,3 @@ def _collector_paused() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-@attrs.frozen(eq=False)
-class _Group:
-    """Transactions that are committed together, up to one of them."""
-
-    head: Head
-    state: State  # of the main line
-    states: Mapping[int, State] = attrs.field(factory=dict)  # of every branch written so far
-    tips: Mapping[int, tuple[int, bytes]] = attrs.field(factory=dict)
-
-    def tip(self, session: Session, branch: int) -> tuple[int, bytes]:
-        """The last transaction of *branch*, or of the line it came from: its t and its id."""
-        if not self.state.branches:
-            return self.head.t, self.head.id
-        known = self.tips.get(branch)
-        if known is None:
-            known = session.last_on(branch, self.head.t)
-            for ancestor, base in self.state.line(branch):
-                known = known if known[0] else session.last_on(ancestor, base)
-        return known
-
-    def after(self, branch: int, head: Head, state: State, prepared: Prepared) -> _Group:
-        """This group with one more transaction on *branch*, prepared in *state*."""
-        changed = prepared.schema is not state.schema
-        main = self.state.with_numbers(prepared.numbers)
-        main = main.with_flags(branch, prepared.flags).with_flags(0, prepared.index_flags)
-        if not branch and (changed or prepared.branches):
-            main = attrs.evolve(
-                main,
-                schema=prepared.schema if changed else main.schema,
-                branches=with_branches(main.branches, prepared.changes)
-                if prepared.branches
-                else main.branches,
-            )
-        if prepared.index_flags:
-            main = attrs.evolve(main, schema=placed(main.schema, main.flags))
-        own = attrs.evolve(main, schema=prepared.schema) if branch else main
-        # A new attribute, index or branch is seen by every branch: they are looked at anew.
-        states = {} if changed or prepared.branches else self.states
-        tips = {**self.tips, branch: (head.t, head.id)}
-        return _Group(head, main, {**states, branch: own}, tips)
-
-
-def _require_live(state: State, branch: int) -> None:
-    if branch and state.branches[branch].discarded:
-        name = state.branches[branch].name
-        raise BranchError(
-            f"the branch {name!r} was discarded: nothing can be written on it",
-            hint="begin a new branch at its last state",
-            branch=name,
-        )
-
-
-def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:
-    built_in = boot.BUILT_IN_IDS.items() if tx.t == 1 else ()
-    fresh = prepared.numbers.items()
-    branch = tx.branch
-    flags = [
-        (number, flag)
-        for number, flag in prepared.flags.items()
-        if flag & ~state.flags_of(branch, number)
-    ]
-    return Batch(
-        tx=tx,
-        attributes=[(number, ident.name) for ident, number in (*built_in, *fresh) if number],
-        flags=[*([] if branch else flags), *prepared.index_flags.items()],
-        blobs=list(prepared.interned.items()),
-        log=prepared.changes,
-        remove=prepared.cuts.remove,
-        insert=prepared.cuts.insert,
-        texts=prepared.texts,
-        reindex=prepared.reindex,
-        owned=prepared.owned,
-        branch_flags=[(branch, *flag) for flag in flags] if branch else [],
-    )
