@@ -166,32 +166,30 @@ class Branches:
             if dry_run:
                 return merge
             _require_settled(merge.conflicts, source, into)
-            if self._commit(merge, ours, theirs, author=author, meta=dict(meta or {})):
-                return merge
+            report = self._commit(merge, ours, theirs, author=author, meta=dict(meta or {}))
+            if report is not None:
+                return attrs.evolve(merge, report=report)
         raise BranchError(
             f"{source!r} or {into!r} changed {_ROUNDS} times while the merge was planned",
             hint="try again when fewer transactions touch the same facts",
         )
 
-    def _commit(self, merge: Merge, ours: Db, theirs: Db, **options: Any) -> bool:
+    def _commit(self, merge: Merge, ours: Db, theirs: Db, **options: Any) -> Report | None:
         """Writes *merge*, unless one of the two has moved under it."""
-        moved: list[bool] = []
 
         def decide(base: WriterBase) -> Sequence[Any]:
             cells = base.session.touched(base.branch, ours.basis, base.basis)
             # What the source said since it was read would count as merged, and be lost.
             newer = base.session.last_on(theirs.branch, base.basis)[0] > theirs.basis
-            moved[:] = [newer or not merge.cells.isdisjoint(cells)]
-            if moved[0]:
+            if newer or not merge.cells.isdisjoint(cells):
                 raise _Moved
             told = {":db/id": ":db/current-tx", boot.BRANCH_MERGED: theirs.branch}
             return [*forms(merge.datoms), told]
 
         try:
-            self._connection.decided(decide, branch=ours.branch, **options)
+            return self._connection.decided(decide, branch=ours.branch, **options)
         except _Moved:
-            return False
-        return True
+            return None
 
     def _base(self, theirs: Db, ours: Db) -> Db:
         """The latest state that both were made from: where they parted, or a merge since."""

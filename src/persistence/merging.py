@@ -18,7 +18,7 @@ import attrs
 from persistence.datoms import ASSERT, Cell, Datom, Payload, ValueKey, moment
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.interval import FOREVER, coalesce, gaps, intersect
-from persistence.db import Db
+from persistence.db import Db, Report
 from persistence.difference import Pieces, net, parting, pieces, touched
 from persistence.errors import BranchError
 from persistence.ids import tx_entity
@@ -56,13 +56,15 @@ Resolver: TypeAlias = Literal["ours", "theirs"] | Callable[[Conflict], Any]
 class Merge:
     """What a merge does, or would do: `datoms` for the target, and `conflicts` that stay open.
 
-    `resolved` are the conflicts that a resolver settled.
+    `resolved` are the conflicts that a resolver settled; `report` tells what was written, and is
+    None for a dry run.
     """
 
     datoms: tuple[Datom, ...]
     conflicts: tuple[Conflict, ...]
     resolved: tuple[Conflict, ...] = ()
     cells: frozenset[Cell] = attrs.field(default=frozenset(), repr=False)
+    report: Report | None = attrs.field(default=None, repr=False)
 
 
 def plan(base_of: Db, theirs: Db, ours: Db, resolvers: Mapping[Keyword | None, Resolver]) -> Merge:

@@ -94,17 +94,10 @@ class Facts:
         Raises:
             UnknownBasis: an end that the log does not hold.
         """
-        first = self._connection.resolve_basis(start)
         db = self.db()
-        if first and _is_instant(start) and self._time(first) < instant(start):
-            first += 1  # an instant names the transaction before it, and those after it are asked
-        last = db.basis if end is None else self._connection.resolve_basis(end)
-        found = transactions(self._connection, first, last, newest=newest)
+        found = _transactions(self._connection, start, db.basis if end is None else end, newest)
         line = {db.branch: db.basis, **dict(db.view.ancestors)}
         return (tx for tx in found if tx.t <= line.get(tx.branch, 0))
-
-    def _time(self, t: int) -> int:
-        return next(transactions(self._connection, t, t)).time
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Calls *listener* with the report of every commit of this process, in order.
@@ -118,6 +111,21 @@ class Facts:
                 listener(report)
 
         return self._connection.listen(heard)
+
+
+def _transactions(
+    connection: Connection,
+    start: int | bytes | InstantLike,
+    end: int | bytes | InstantLike,
+    newest: bool,
+) -> Iterator[Transaction]:
+    """The transactions of all branches from *start* to *end*, both inclusive."""
+    first, last = connection.resolve_basis(start), connection.resolve_basis(end)
+    if first and _is_instant(start):
+        (at,) = transactions(connection, first, first)
+        # An instant names the transaction before it, and those after it are asked for.
+        first += at.time < instant(start)
+    return transactions(connection, first, last, newest=newest)
 
 
 def _is_instant(x: int | bytes | InstantLike) -> TypeGuard[InstantLike]:
@@ -162,6 +170,18 @@ class BranchSpace(Branches):
         """
         begun = self.begin(name, of=of, author=author)
         return OnBranch(self._connection, name, begun.number)
+
+    def transactions(
+        self,
+        start: int | bytes | InstantLike = 0,
+        end: int | bytes | InstantLike | None = None,
+        *,
+        newest: bool = False,
+    ) -> Iterator[Transaction]:
+        """The transactions of all branches, discarded ones included; see
+        :meth:`Facts.transactions`."""
+        last = self._connection.db().basis if end is None else end
+        return _transactions(self._connection, start, last, newest)
 
     def open(self, name: str, *, discarded: bool = False) -> OnBranch:
         """The branch *name*; "main" is the main line.
@@ -243,6 +263,7 @@ class Substrate:
         rejects: str | PathLike[str] | None = None,
         again: bool = False,
         author: str | None = None,
+        branch: str = MAIN,
         progress: Callable[[int, int], None] | None = None,
     ) -> Imported:
         """Imports the objects of a JSON, JSONL, CSV, TSV or EDN file, in batches, resumably.
@@ -251,8 +272,8 @@ class Substrate:
         *namespace*. Objects inside of a row become components, or, with an attribute in *refs*,
         entities with the identity named there; in *keyed* the keys of an object of objects get a
         name. *types* asks for types, *names* renames keys. *valid_from* and *valid_to* name the
-        fields that tell when a row holds; *timezone* is that of stamps without one. The page
-        "Import" of the documentation has the rules.
+        fields that tell when a row holds; *timezone* is that of stamps without one. The facts go
+        to the branch *branch*. The page "Import" of the documentation has the rules.
 
         >>> from pathlib import Path
         >>> _ = Path("users.json").write_text('{"ada": {"age": 36}, "bob": {"age": "?"}}')
@@ -289,6 +310,7 @@ class Substrate:
             rejects=None if rejects is None else Path(rejects),
             again=again,
             author=author,
+            branch=self.branch.find(branch),
             progress=progress,
         )
 

@@ -45,6 +45,7 @@ def import_file(
     rejects: str | Path | None = None,
     again: bool = False,
     author: str | None = None,
+    branch: int = 0,
     progress: Progress | None = None,
 ) -> Imported:
     """Imports the rows of the file at *path*, from where an earlier run ended.
@@ -70,8 +71,8 @@ def import_file(
         ) from error
     with file:
         if schema is not None:
-            _declare(connection, read(schema), author)
-        run = _Run(connection, path, plan, kind, again, author, batch, max_errors)
+            _declare(connection, read(schema), author, branch)
+        run = _Run(connection, path, plan, kind, again, author, batch, max_errors, branch)
         if rejects is not None:
             run.rejects = Rejects(Path(rejects), edn=kind == "edn", again=run.position.rows > 0)
         try:
@@ -81,10 +82,10 @@ def import_file(
                 run.rejects.close()
 
 
-def _declare(connection: Connection, forms: Any, author: str | None) -> None:
+def _declare(connection: Connection, forms: Any, author: str | None, branch: int) -> None:
     """Transacts *forms*, unless they say nothing new."""
-    if forms and connection.db().with_(forms).tx_data:
-        connection.transact(forms, author=author)
+    if forms and connection.db(branch).with_(forms).tx_data:
+        connection.transact(forms, author=author, branch=branch)
 
 
 @attrs.define(eq=False)
@@ -109,9 +110,11 @@ class _Run:
         author: str | None,
         batch: int,
         max_errors: int | None,
+        branch: int,
     ) -> None:
-        db = connection.db()
+        db = connection.db(branch)
         self.connection = connection
+        self.branch = branch
         self.plan = plan
         self.kind = kind
         self.author = author
@@ -162,7 +165,7 @@ class _Run:
         )
 
     def _has_decimals(self) -> bool:
-        schema = self.connection.db().schema.attributes.values()
+        schema = self.connection.db(self.branch).schema.attributes.values()
         return any(a.value_type is not None and a.value_type.local == "bigdec" for a in schema)
 
     def _begin(self, rows: Rows) -> Iterator[Row | Unreadable]:
@@ -172,7 +175,7 @@ class _Run:
         if first is not None and first.key is not None and self.plan.id is None:
             ident = self.plan.attribute("id", self.plan.namespace)
             self.plan = attrs.evolve(self.plan, id=ident)
-        db = self.connection.db()
+        db = self.connection.db(self.branch)
         self.book = Book(
             self.plan,
             db.schema,
@@ -269,7 +272,7 @@ class _Run:
         if not waiting:
             return
         if self.transactions == 0:
-            self._transact(position.declarations(self.connection.db()), None)
+            self._transact(position.declarations(self.connection.db(self.branch)), None)
         self._transact(self.book.declarations(), None)
         self._write(waiting, last)
 
@@ -291,7 +294,7 @@ class _Run:
             return
         if self.rejects is not None:
             self.rejects.flush()
-        self.connection.transact(forms, meta=meta, author=self.author)
+        self.connection.transact(forms, meta=meta, author=self.author, branch=self.branch)
         self.transactions += 1
 
     def _notes(self) -> Iterator[str]:
