@@ -6,10 +6,13 @@ new entities alike.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
+from uuid import UUID, uuid5
+from weakref import WeakSet
 
 from persistence.store import Store
 from persistence.store.reserve import reserve
@@ -29,8 +32,13 @@ class NeedIds(BaseException):
 class Reserved:
     """The reserved ids of one connection."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, salt: int) -> None:
         self._store = store
+        self._salt = UUID(int=salt)
+        _OPEN.add(self)
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._next = self._end = 0
         self._mine = threading.local()
@@ -46,6 +54,12 @@ class Reserved:
     def follow(self) -> int:
         """The next id of this thread; at least one is there."""
         return self.ready(1)
+
+    def one(self) -> tuple[UUID, int]:
+        """One id, and a name for it that is like no other in the world."""
+        e = self.follow()
+        self.use(e + 1)
+        return uuid5(self._salt, str(e)), e
 
     def left(self) -> int:
         """How many ids follow in a row in this thread."""
@@ -75,3 +89,14 @@ class Reserved:
             first = self._next
             self._next += count
             return first
+
+
+_OPEN: Final[WeakSet[Reserved]] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for reserved in [*_OPEN]:
+        reserved._begin()  # what was drawn belongs to the parent
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

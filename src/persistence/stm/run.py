@@ -23,6 +23,7 @@ from persistence.query.footprint import Footprints
 from persistence.stm.commit import Commit, touched
 from persistence.stm.guard import guarded
 from persistence.stm.limits import BACKOFF, Backoff, Deadline
+from persistence.stm.outbox import Outbox
 from persistence.stm.reserved import NeedIds, Reserved
 from persistence.stm.transaction import Options, Retry, Transaction
 from persistence.stm.watching import Watching
@@ -70,7 +71,9 @@ class Runner:
     sleep: Callable[[float], object] = time.sleep
     single: bool = False  # one attempt, whose conflict is the caller's
     branch: int = 0
+    outbox: Outbox | None = None
     failed: int = 0
+    needed: int = 0  # ids that have to be at hand before the write lock is taken
     eager: bool = False
     done: bool = False
     deadline: Deadline = attrs.field(init=False)
@@ -112,10 +115,14 @@ class Runner:
             assert transaction is not None
             self.blocked(transaction)
         except NeedIds as need:
-            self.reserved.ready(need.count)
+            self.needed = 2 * self.needed + need.count  # what the body drew before is drawn again
+            self.reserved.ready(self.needed)
         except BudgetExceeded:
             self.deadline.check()
             raise
+        else:
+            if self.outbox is not None and transaction.state.effects:
+                self.outbox.committed(transaction.state.effects)
         finally:
             if transaction is not None:
                 transaction.close()

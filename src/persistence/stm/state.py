@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import attrs
 
 from persistence.stm.reference import Ref
 from persistence.transact import Batch
-from persistence.values import Keyword
+from persistence.values import Keyword, Map
 
 Cell: TypeAlias = tuple[int, Keyword]
 
@@ -31,11 +32,12 @@ class Commute:
 
 @attrs.frozen
 class Effect:
-    """Something to be done outside, once the facts are committed."""
+    """Something to be done outside, once the facts are committed; the entity that asks for it."""
 
     operation: Keyword
-    args: Any
-    key: Any = None
+    args: Map
+    key: UUID
+    entity: int
 
 
 @attrs.define

@@ -7,9 +7,10 @@ itself; only then are the writes laid over the snapshot, so that queries see the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
+from uuid import UUID
 
 import attrs
 
@@ -18,15 +19,16 @@ from persistence.datoms import InstantLike
 from persistence.db import Db, Entity, Report
 from persistence.errors import TransactionError
 from persistence.query.footprint import Footprints
+from persistence.stm import outbox
 from persistence.stm.bound import BoundRef
 from persistence.stm.limits import Deadline
 from persistence.stm.reference import MISSING, Ref
 from persistence.stm.reserved import Reserved
-from persistence.stm.state import Cell, Commute, State
+from persistence.stm.state import Cell, Commute, Effect, State
 from persistence.stm.watching import Watching
 from persistence.transact import Batch, carried_out, report
 from persistence.transact.operations import Add, Ensure, RetractEntity
-from persistence.values import Keyword
+from persistence.values import Keyword, Map, freeze, keyword
 
 T = TypeVar("T")
 
@@ -136,13 +138,28 @@ class Transaction:
             TransactionError, SchemaError, IntervalError: the data are refused.
         """
         options = self.options
-        db = self.db
-        prepared, batch, after = self._carry_out(
-            db,
+        return self._transact(
             forms,
             options.valid_from if valid_from is None else valid_from,
             options.valid_to if valid_to is None else valid_to,
         )
+
+    def note(self, forms: Any) -> Report:
+        """Takes in facts about the work itself, which hold from the commit on."""
+        return self._transact(forms, None, None)
+
+    def declare(self, declarations: Iterable[Mapping[str, Any]]) -> None:
+        """Takes in those of *declarations* whose attribute nobody has declared yet."""
+        schema = self._db.schema
+        missing = [each for each in declarations if schema[each[":db/ident"]].entity is None]
+        if missing:
+            self.note(missing)
+
+    def _transact(
+        self, forms: Any, valid_from: InstantLike | None, valid_to: InstantLike | None
+    ) -> Report:
+        db = self.db
+        prepared, batch, after = self._carry_out(db, forms, valid_from, valid_to)
         self._watching.check(prepared)
         self._db = after
         state = self.state
@@ -232,6 +249,29 @@ class Transaction:
                 state.unshown.discard(cell)
         state.written |= cells
 
+    def effect(self, operation: Keyword | str, /, **args: Any) -> UUID:
+        """Asks for something to be done outside once this transaction is committed; gives its key.
+
+        It is performed by the handler of *operation*, see :meth:`Txn.handler`, and never if this
+        transaction, or the nested one or the candidate it is asked in, comes to nothing. *args*
+        are EDN values.
+
+        >>> sent = []
+        >>> stop = s.txn.handler("letter/send", lambda args, key: sent.append(args["to"]))
+        >>> key = s.txn.run(lambda tx: tx.effect("letter/send", to="ada@example.org"))
+        >>> sent, s.txn.effects()[0].key == key
+        (['ada@example.org'], True)
+
+        Raises:
+            ValueRefused: an argument is no EDN value.
+        """
+        self._check()
+        given = Map({Keyword(name): freeze(value) for name, value in args.items()})
+        self.declare(outbox.DECLARATIONS)
+        key, entity = self._reserved.one()
+        self.state.effects.append(Effect(keyword(operation), given, key, entity))
+        return key
+
     # --------------------------------------------------------------- composition
 
     @contextmanager
@@ -310,7 +350,10 @@ class Transaction:
     def batches(self) -> list[Batch]:
         """What is to be written besides commutes, in order."""
         state = self.state
-        return [*state.batches, self._pending()] if state.pending else state.batches
+        batches = [*state.batches, self._pending()] if state.pending else state.batches
+        if state.effects:
+            batches = [*batches, outbox.batch(self._db.schema, state.effects)]
+        return batches
 
     def _pending(self) -> Batch:
         schema = self._db.schema

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 from persistence.connection import Connection
 from persistence.stm.bound import BoundRef
+from persistence.stm.outbox import ATTEMPTS, Delivery, Handler, Outbox
 from persistence.stm.reference import Ref
 from persistence.stm.reserved import Reserved
 from persistence.stm.run import Runner, Settings
 from persistence.stm.transaction import Transaction
 from persistence.stm.watching import Change, Predicate, Watching
+from persistence.values import Keyword
 
 T = TypeVar("T")
 
@@ -39,9 +41,10 @@ class Txn:
     ) -> None:
         self._connection = connection
         self._branch = branch
-        self._reserved = Reserved(connection.store)
-        self._watching = Watching(connection)
         self._chance = chance or random.Random()
+        self._reserved = Reserved(connection.store, self._chance.getrandbits(128))
+        self._watching = Watching(connection)
+        self._outbox = Outbox(connection, branch)
         self._now, self._sleep = now, sleep
 
     def run(self, body: Callable[..., T], *args: Any, **settings: Any) -> T:
@@ -145,6 +148,48 @@ class Txn:
         """
         return self._watching.watch(target, callback)
 
+    def handler(
+        self, operation: Any, function: Handler, *, attempts: int = ATTEMPTS
+    ) -> Callable[[], None]:
+        """Lets *function* perform the effects *operation*, as ``function(args, key)``.
+
+        *args* are the arguments by name. *key* is a UUID that is the same whenever the same
+        effect is performed again, which happens if the performer dies before what it did is
+        written down: hand it to the outside, so that it can tell. What *function* gives is kept,
+        if it is an EDN value. If it raises, it is called again by the next delivery, up to
+        *attempts* times; then the effect counts as failed. Gives a function that ends it.
+
+        From now on a transaction of this object that asks for such an effect delivers after its
+        commit.
+        """
+        return self._outbox.handle(operation, function, attempts)
+
+    def deliver(self) -> list[Delivery]:
+        """Performs the effects that are pending and have a handler; gives each as it is now.
+
+        The oldest comes first, in the order of commits, and each is tried once. One thread of
+        one process at a time performs; others wait for it. Inside of a handler this does
+        nothing, because the delivery under way takes in whatever is asked for meanwhile.
+
+        >>> _ = s.txn.run(lambda tx: tx.effect("order/ship", order=7))
+        >>> stop = s.txn.handler("order/ship", lambda args, key: f"shipped {args['order']}")
+        >>> [(each.state, each.result) for each in s.txn.deliver()]
+        [(Keyword('done'), 'shipped 7')]
+
+        Raises:
+            StoreBusy: somebody else performed for longer than the busy timeout.
+        """
+        return self._outbox.deliver()
+
+    def effects(self, state: Keyword | str | None = None) -> list[Delivery]:
+        """The effects in the order they were asked for: all, or the pending, done or failed.
+
+        >>> _ = s.txn.run(lambda tx: tx.effect("order/cancel", order=8))
+        >>> [each.args for each in s.txn.effects("pending")]
+        [{'order': 8}]
+        """
+        return self._outbox.effects(state)
+
     def _runner(self, settings: dict[str, Any]) -> Runner:
         return Runner(
             self._connection,
@@ -155,4 +200,5 @@ class Txn:
             self._now,
             self._sleep,
             branch=self._branch,
+            outbox=self._outbox,
         )
