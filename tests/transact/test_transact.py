@@ -123,6 +123,20 @@ def test_retracting_an_entity_takes_components_and_references_along(s: Substrate
     assert all_of(s, "user/name") == {(ids["other"], "stays")}
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_components_go_with_each_retraction_of_their_entity(s: Substrate, first: int) -> None:
+    """Of two retractions over different times, neither decides for the other."""
+    ids = s.fact.transact(
+        [{"db/id": "o", "order/lines": {"db/id": "line", "note": "x"}}],
+        valid_from="2026-01-01",
+        valid_to="2026-03-01",
+    ).tempids
+    whole = [":db/retractEntity", ids["o"], "2026-01-01", None]
+    later = [":db/retractEntity", ids["o"], "2026-06-01", "2026-07-01"]
+    s.fact.transact([whole, later] if first else [later, whole])
+    assert s.fact.db().valid_at("2026-02-01").get(ids["line"], "note") is None
+
+
 def test_cardinality_one_replaces_and_many_unites(s: Substrate) -> None:
     e = s.fact.transact([{"db/id": "e", "user/name": "A", "user/aka": ["x", "y"]}]).tempids["e"]
     report = s.fact.transact([{"db/id": e, "user/name": "B", "user/aka": ["y", "z"]}])

@@ -92,7 +92,8 @@ class Cells:
     _by_entity: dict[int, list[Cell]] = attrs.field(factory=dict)  # of the first `_indexed`
     _indexed: int = 0
     _settled: set[Cell] = attrs.field(factory=set)  # changed by groups before the one that runs
-    _doomed: dict[int, list[tuple[int, Interval]]] = attrs.field(factory=dict)
+    # The components of what is retracted whole, and when they are its components.
+    _parts: dict[int, set[tuple[int, Interval]]] = attrs.field(factory=dict)
 
     def apply(self, groups: Sequence[Group], operations: Sequence[Operation]) -> None:
         """Runs the operations of each group over their cells; *operations* are all of them.
@@ -199,18 +200,16 @@ class Cells:
 
     def _doomed_entities(
         self, rare: Iterable[Operation], operations: Sequence[Operation]
-    ) -> dict[int, Interval]:
+    ) -> set[int]:
         """The entities that *rare* retract whole, by name or as a lost component."""
-        doomed: dict[int, Interval] = {}
+        doomed: set[int] = set()
         for op in rare:
             if type(op) is RetractEntity:
                 e = self.resolver.entity(op.e)
                 if e is not None:
-                    doomed[e] = op.span or self.span
+                    doomed.add(e)
             elif type(op) is RetractAttribute and op.attribute.component:
-                added = self._added_components(op, operations)
-                for target in (*self._components(op), *added):
-                    doomed[target] = op.span or self.span
+                doomed.update(self._components(op), self._added_components(op, operations))
         return doomed
 
     def _added_components(
@@ -232,7 +231,7 @@ class Cells:
         span = op.span or self.span
         return [int(key[1]) for key, piece in self.timeline((e, number)) if overlaps(piece, span)]
 
-    def _load_entities(self, level: dict[int, Interval]) -> None:
+    def _load_entities(self, level: set[int]) -> None:
         """Reads what goes away with retracted entities: their facts, the facts that refer to
         them, and, level by level, their components."""
         refs = {
@@ -242,20 +241,16 @@ class Cells:
         }
         seen: set[int] = set()
         while level:
-            seen |= level.keys()
+            seen |= level
             rows = self.base.live_entities(level, self.since)
             self._keep(rows)
-            parts = {}
+            parts = set()
             for e, a, k, payload, vf, vt, _ in rows:
                 attribute = refs.get(a)
-                if attribute is None or not attribute.component or k != Kind.INT:
-                    continue
-                if overlaps((vf, vt), level[e]):
-                    target = int(payload)
-                    self._doomed.setdefault(e, []).append((target, level[e]))
-                    if target not in seen:
-                        parts[target] = level[e]
-            level = parts
+                if attribute is not None and attribute.component and k == Kind.INT:
+                    self._parts.setdefault(e, set()).add((int(payload), (vf, vt)))
+                    parts.add(int(payload))
+            level = parts - seen
         keys = [(number, int(Kind.INT), e) for number in refs for e in seen]
         incoming = self.base.live_values(keys) if keys else []
         self.load({(e, a) for e, a, *_ in incoming})
@@ -371,7 +366,8 @@ class Cells:
             for cell in list(self.state):
                 if cell[1] in numbers:
                     self.cell(cell).retract(target, span)
-            pending += self._doomed.get(e, ())
+            parts = self._parts.get(e, ())
+            pending += [(part, span) for part, piece in parts if overlaps(piece, span)]
 
     def _cas(self, op: Cas, e: int) -> None:
         attribute = op.attribute
