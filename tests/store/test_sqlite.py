@@ -82,6 +82,23 @@ def test_durability_is_full_unless_asked(path: Path) -> None:
         open_store(path, synchronous="SOMETIMES")
 
 
+def test_every_connection_has_all_its_settings(path: Path) -> None:
+    expected = {
+        "synchronous": 2,
+        "cache_size": -65_536,
+        "mmap_size": 2**30,
+        "journal_size_limit": 64 * 2**20,
+        "wal_autocheckpoint": 8192,
+        "temp_store": 2,  # in memory
+        "trusted_schema": 0,
+    }
+    with opened(path) as store:
+        assert {name: pragma(store, name) for name in expected} == expected
+        with store.session() as session:
+            found = {name: session.rows(f"PRAGMA {name}")[0][0] for name in expected}
+        assert found == expected
+
+
 def test_an_unknown_option_is_refused(path: Path) -> None:
     with pytest.raises(StoreError, match="colour"):
         open_store(path, colour="red")

@@ -89,7 +89,7 @@ def connect(path: Path, options: SqliteOptions, *, writable: bool) -> apsw.Conne
             f"PRAGMA wal_autocheckpoint = {_CHECKPOINT};"
             "PRAGMA temp_store = MEMORY;"  # sorts and recursive queries never touch the disk
             "PRAGMA trusted_schema = OFF;"  # a crafted file cannot call functions
-        )
+        ).fetchall()  # a pragma that answers holds up those after it until its answer is read
     except apsw.Error as error:
         raise translated(error, str(path)) from error
     return connection
