@@ -19,6 +19,7 @@ from persistence.connection import Listener
 from persistence.datoms import Datom, InstantLike
 from persistence.db import Db, Report
 from persistence.maintenance import Finding
+from persistence.stm.awaited import AsyncTxn
 from persistence.store import Size
 from persistence.substrate import Substrate
 from persistence.values import Keyword
@@ -139,6 +140,7 @@ class AsyncSubstrate:
     def __init__(self, substrate: Substrate) -> None:
         self._substrate = substrate
         self.fact = AsyncFacts(substrate)
+        self.txn = AsyncTxn(substrate.txn)
 
     @classmethod
     async def open(cls, uri: str | PathLike[str], **options: Any) -> Self:

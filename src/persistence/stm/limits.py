@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import attrs
@@ -78,3 +80,34 @@ class Backoff:
 
 
 BACKOFF: Final = Backoff()
+
+_PATIENCE: Final = 0.01  # seconds to wait for a turn; a body may take far longer
+_HOT: Final = 0.05  # seconds after a conflict in which first attempts queue as well
+
+
+@attrs.define(eq=False)
+class Turn:
+    """Lets the bodies of one process that meet in conflicts go one after the other.
+
+    Of several that read one cell and write it, a group commit can only take one, and the work of
+    the others is lost; in a queue each is right the first time. It is a courtesy and no lock:
+    nothing depends on it, and nobody waits for long. Bodies that never meet never queue.
+    """
+
+    _lock: threading.Lock = attrs.field(factory=threading.Lock)
+    _hot: float = 0.0
+
+    def met(self) -> None:
+        """A conflict has happened."""
+        self._hot = time.monotonic() + _HOT
+
+    @contextmanager
+    def taken(self, failed: int) -> Iterator[None]:
+        """Runs the block in its turn, where that is advisable after *failed* attempts."""
+        queue = failed > 0 or (self._hot > 0 and time.monotonic() < self._hot)
+        taken = queue and self._lock.acquire(timeout=_PATIENCE)
+        try:
+            yield
+        finally:
+            if taken:
+                self._lock.release()

@@ -22,7 +22,7 @@ from persistence.errors import AttemptsExhausted, BudgetExceeded, Conflict, Tran
 from persistence.query.footprint import Footprints
 from persistence.stm.commit import Commit, touched
 from persistence.stm.guard import guarded
-from persistence.stm.limits import BACKOFF, Backoff, Deadline
+from persistence.stm.limits import BACKOFF, Backoff, Deadline, Turn
 from persistence.stm.outbox import Outbox
 from persistence.stm.reserved import NeedIds, Reserved
 from persistence.stm.transaction import Options, Retry, Transaction
@@ -65,6 +65,7 @@ class Runner:
     connection: Connection
     reserved: Reserved
     watching: Watching
+    turn: Turn
     settings: Settings
     chance: random.Random
     now: Callable[[], float] = time.monotonic
@@ -133,6 +134,7 @@ class Runner:
         left = self.deadline.left()
         with ExitStack() as stack:
             alone: Alone | None = None
+            stack.enter_context(self.turn.taken(self.failed))
             if left is not None:
                 stack.enter_context(self.connection.deadline(max(left, 0.001)))
             if self.serial:
@@ -168,6 +170,7 @@ class Runner:
             AttemptsExhausted: there is none. Conflict: there never was to be another.
         """
         self.failed += 1
+        self.turn.met()
         if self.single:
             raise error
         self.eager = self.eager or isinstance(error.__cause__, TransactionError)

@@ -26,7 +26,7 @@ from persistence.stm.reference import MISSING, Ref
 from persistence.stm.reserved import Reserved
 from persistence.stm.state import Cell, Commute, Effect, State
 from persistence.stm.watching import Watching
-from persistence.transact import Batch, carried_out, report
+from persistence.transact import Batch, Batches, carried_out, report
 from persistence.transact.operations import Add, Ensure, RetractEntity
 from persistence.values import Keyword, Map, freeze, keyword
 
@@ -328,6 +328,18 @@ class Transaction:
             child.kept = self.kept.copy()
         return child
 
+    def take_over(self, state: State) -> None:
+        """Makes decisions that were made elsewhere, on the same snapshot, this transaction's own.
+
+        It must have none yet but those that *state* began with.
+        """
+        self._check()
+        done = len(self.state.batches)
+        for batch in state.batches[done:]:
+            _, _, self._db = self._carry_out(self._db, Batches([batch]), None, None)
+        self.state = state.copy()
+        self.state.unshown |= self.state.commuted.keys()
+
     def merge_into(self, parent: Transaction) -> None:
         """Makes what this child decided and read the decisions and reads of *parent*."""
         parent._check()
@@ -388,7 +400,7 @@ class Transaction:
         valid_from: InstantLike | None,
         valid_to: InstantLike | None,
     ) -> Any:
-        if not isinstance(forms, str | dict | list | tuple):
+        if not isinstance(forms, str | dict | list | tuple | Batches):
             forms = [*forms]
         first = self._reserved.follow()
         while True:

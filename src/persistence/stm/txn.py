@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from persistence.connection import Connection
 from persistence.stm.bound import BoundRef
+from persistence.stm.limits import Turn
 from persistence.stm.outbox import ATTEMPTS, Delivery, Handler, Outbox
 from persistence.stm.reference import Ref
 from persistence.stm.reserved import Reserved
@@ -41,6 +42,7 @@ class Txn:
     ) -> None:
         self._connection = connection
         self._branch = branch
+        self._turn = Turn()
         self._chance = chance or random.Random()
         self._reserved = Reserved(connection.store, self._chance.getrandbits(128))
         self._watching = Watching(connection)
@@ -195,6 +197,7 @@ class Txn:
             self._connection,
             self._reserved,
             self._watching,
+            self._turn,
             Settings(**settings),
             self._chance,
             self._now,
