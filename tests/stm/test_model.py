@@ -176,9 +176,13 @@ class Transactions(RuleBasedStateMachine):
             self.open.reads.add(lost)  # what was folded for the first one stays read
         self.open.write(kept, value)
 
-    @precondition(lambda self: not self.open.children)
-    @rule()
-    def commit(self) -> None:
+    @rule(late=st.sets(CELLS, max_size=1))
+    def commit(self, late: set[int]) -> None:
+        """Leaves all that was entered; the rival comes at the last moment, or does not."""
+        while self.open.children:
+            self.leave(keep=True)
+        for cell in late:
+            self.rival(cell, self.held[cell] + 1)
         now = self.open
         level = now.top
         writes = bool(level.written or level.again)
