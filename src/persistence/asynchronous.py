@@ -8,20 +8,23 @@ store's own connections are per thread, so nothing is shared that should not be.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 
+from persistence.branches import MAIN, Line
 from persistence.connection import Listener
 from persistence.datoms import Datom, InstantLike
 from persistence.db import Db, Report
 from persistence.maintenance import Finding
 from persistence.stm.awaited import AsyncTxn
+from persistence.merging import Merge
 from persistence.store import Size
-from persistence.substrate import Substrate
+from persistence.substrate import BranchSpace, Facts, OnBranch, Substrate
+from persistence.transactions import Transaction
 from persistence.values import Keyword
 
 
@@ -99,8 +102,8 @@ class AsyncDb:
 class AsyncFacts:
     """`s.fact`, awaited."""
 
-    def __init__(self, substrate: Substrate) -> None:
-        self._fact = substrate.fact
+    def __init__(self, fact: Facts) -> None:
+        self._fact = fact
 
     async def transact(self, forms: Any, **options: Any) -> Report:
         """See :meth:`Facts.transact`. Concurrent calls share one commit."""
@@ -124,6 +127,62 @@ class AsyncFacts:
         return self._fact.listen(relay)
 
 
+class AsyncOnBranch:
+    """One branch, awaited: `fact` reads and writes it. See :class:`OnBranch`."""
+
+    def __init__(self, branch: OnBranch) -> None:
+        self.name = branch.name
+        self.number = branch.number
+        self.fact = AsyncFacts(branch.fact)
+
+    def __repr__(self) -> str:
+        return f"<async branch {self.name!r}>"
+
+
+class AsyncBranches:
+    """`s.branch`, awaited."""
+
+    def __init__(self, branch: BranchSpace) -> None:
+        self._branch = branch
+
+    async def create(
+        self, name: str, *, of: str | Db | AsyncDb = MAIN, author: str | None = None
+    ) -> AsyncOnBranch:
+        """See :meth:`BranchSpace.create`."""
+        start = of.value if isinstance(of, AsyncDb) else of
+        made = await asyncio.to_thread(self._branch.create, name, of=start, author=author)
+        return AsyncOnBranch(made)
+
+    async def open(self, name: str, *, discarded: bool = False) -> AsyncOnBranch:
+        """See :meth:`BranchSpace.open`."""
+        return AsyncOnBranch(await asyncio.to_thread(self._branch.open, name, discarded=discarded))
+
+    async def list(self, *, discarded: bool = False) -> Sequence[Line]:
+        """See :meth:`Branches.list`."""
+        return await asyncio.to_thread(self._branch.list, discarded=discarded)
+
+    async def diff(self, a: str | Db | AsyncDb, b: str | Db | AsyncDb) -> Sequence[Datom]:
+        """See :meth:`Branches.diff`."""
+        one, other = (each.value if isinstance(each, AsyncDb) else each for each in (a, b))
+        return await asyncio.to_thread(self._branch.diff, one, other)
+
+    async def merge(self, source: str, **options: Any) -> Merge:
+        """See :meth:`Branches.merge`. Resolvers run in another thread."""
+        return await asyncio.to_thread(self._branch.merge, source, **options)
+
+    async def discard(self, name: str, *, author: str | None = None) -> Report:
+        """See :meth:`Branches.discard`."""
+        return await asyncio.to_thread(self._branch.discard, name, author=author)
+
+    async def transactions(
+        self, start: Any = 0, end: Any = None, *, newest: bool = False
+    ) -> Sequence[Transaction]:
+        """See :meth:`BranchSpace.transactions`; all of them at once."""
+        return await asyncio.to_thread(
+            lambda: tuple(self._branch.transactions(start, end, newest=newest))
+        )
+
+
 class AsyncSubstrate:
     """A store, opened for asyncio; see :meth:`AsyncSubstrate.open`.
 
@@ -139,7 +198,8 @@ class AsyncSubstrate:
 
     def __init__(self, substrate: Substrate) -> None:
         self._substrate = substrate
-        self.fact = AsyncFacts(substrate)
+        self.fact = AsyncFacts(substrate.fact)
+        self.branch = AsyncBranches(substrate.branch)
         self.txn = AsyncTxn(substrate.txn)
 
     @classmethod

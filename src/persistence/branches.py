@@ -211,11 +211,15 @@ def _named(branches: Mapping[int, Branch], name: str, *, discarded: bool = False
         return live[-1]
     if found and discarded:
         return found[-1]
-    known = ", ".join(sorted(one.name for one in branches.values() if not one.discarded))
+    if found:
+        raise BranchError(
+            f"the branch {name!r} was discarded",
+            hint="it can still be read (discarded=True), not written or merged",
+            branch=name,
+        )
+    known = sorted(one.name for one in branches.values() if not one.discarded)
     raise BranchError(
-        f"the branch {name!r} was discarded" if found else f"there is no branch {name!r}",
-        hint="its history can be read with discarded=True" if found else f"there are: main {known}",
-        branch=name,
+        f"there is no branch {name!r}", hint=f"there are: {', '.join((MAIN, *known))}", branch=name
     )
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from persistence import AsyncSubstrate
-from persistence.errors import TransactionError
+from persistence.errors import BranchError, TransactionError
 
 
 def test_the_same_names_awaited(store_uri: str) -> None:
@@ -33,6 +33,30 @@ def test_the_same_names_awaited(store_uri: str) -> None:
             assert await s.check() == []
             stop()
             assert heard == [1, 2]
+
+    asyncio.run(main())
+
+
+def test_branches_awaited(store_uri: str) -> None:
+    async def main() -> None:
+        async with await AsyncSubstrate.open(store_uri) as s:
+            await s.fact.transact([{"db/id": 1, "n": 1}])
+            before = await s.fact.db()
+            await s.fact.transact([{"db/id": 1, "n": 2}])
+            branch = await s.branch.create("b", of=before)
+            await branch.fact.transact([{"db/id": 1, "m": 3}])
+            db = await (await s.branch.open("b")).fact.db()
+            assert (await db.get(1, "n"), await db.get(1, "m")) == (1, 3)
+            told = {(d.v, d.added) for d in await s.branch.diff("b", await s.fact.db())}
+            assert told >= {(3, False), (2, True)}
+            assert (await s.branch.merge("b", dry_run=True)).report is None
+            assert (await s.branch.merge("b")).report is not None
+            assert await (await s.fact.db()).get(1, "m") == 3
+            await s.branch.discard("b")
+            assert [line.name for line in await s.branch.list()] == ["main"]
+            assert [tx.branch for tx in await s.branch.transactions()] == [0, 0, 0, 3, 0, 0]
+            with pytest.raises(BranchError):
+                await s.branch.open("b")
 
     asyncio.run(main())
 

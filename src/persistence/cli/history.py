@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby, islice
 from typing import Any
 
@@ -11,8 +12,10 @@ from rich.text import Text
 from persistence.cli import output, timeline
 from persistence.cli.as_json import as_json, datom, rfc3339
 from persistence.cli.failures import FINDING
+from persistence.cli.graph import Lines, draw
 from persistence.cli.session import Session, basis, common, edn, pass_session
 from persistence.datoms import Datom
+from persistence.datoms import bootstrap as boot
 from persistence.db import Db
 from persistence.transactions import Transaction
 from persistence.values import keyword, write
@@ -71,45 +74,77 @@ def _draw(db: Db, known: int | None, said: list[Datom]) -> None:
 )
 @click.option("--from", "start", metavar="T", help="From this t, transaction id or instant on.")
 @click.option("--to", "end", metavar="T", help="Up to it, included.")
+@click.option("--graph", is_flag=True, help="All branches, drawn beside one another.")
 @common(hidden=True)
 @pass_session
-def log(session: Session, limit: int, start: str | None, end: str | None) -> None:
+def log(session: Session, limit: int, start: str | None, end: str | None, graph: bool) -> None:
     """List transactions, the newest first: when, how much, by whom, and why.
 
-    With --from the oldest of the range comes first.
+    With --from the oldest of the range comes first, unless a graph is drawn.
 
     \b
     persistence --store shop.db log --limit 5
     persistence --store shop.db log --from 2026-03-01
+    persistence --store shop.db log --graph
     """
-    with session.writing() as substrate:
-        found = substrate.fact.transactions(
+    if graph and session.branch is not None:
+        raise click.UsageError("--graph draws all branches; leave out --branch")
+    with session.writing("branch") as substrate:
+        lines = Lines.of(substrate.branch.list(discarded=True))
+        source = substrate.branch if graph else session.facts(substrate)
+        found = source.transactions(
             0 if start is None else basis(start),
             None if end is None else basis(end),
-            newest=start is None,
+            newest=graph or start is None,
         )
         shown = list(islice(found, limit))
         more = next(found, None) is not None
     if session.json:
-        output.emit([_object(tx) for tx in shown])
+        output.emit([_object(tx, lines) for tx in shown])
         return
-    rows = [
-        (str(tx.t), output.when(tx.time)[:19], tx.id.hex()[:12], str(tx.datoms), tx.author or "",
-         _meta(tx))
-        for tx in shown
-    ]  # fmt: skip
-    output.table(("t", "time", "id", "datoms", "author", "meta"), rows, numbers=[0, 3])
+    if graph:
+        rows = [(drawn, *_row(tx, lines, tips)) for drawn, tx, tips in draw(shown, lines)]
+        output.table(("", *_COLUMNS), rows, numbers=[1, 4])
+    else:
+        output.table(_COLUMNS, [_row(tx, lines, ()) for tx in shown], numbers=[0, 3])
     if more:
         output.say(f"the log goes on; --limit shows more than {limit}")
 
 
-def _meta(tx: Transaction) -> Text:
-    return Text("  ".join(f"{key} {write(value)}" for key, value in tx.meta.items()))
+_COLUMNS = ("t", "time", "id", "datoms", "branch", "author", "meta")
 
 
-def _object(tx: Transaction) -> dict[str, Any]:
+def _row(tx: Transaction | None, lines: Lines, tips: Sequence[str]) -> Sequence[str | Text]:
+    """A transaction as a row, and the branches that stand at it; nothing for a mere line."""
+    if tx is None:
+        return [""] * len(_COLUMNS)
+    name = lines.name(tx.branch)
+    branch = Text(name, style="bold" if name in tips else "")
+    others = [each for each in tips if each != name]
+    branch.append(f" ({', '.join(others)})" if others else "", style="bold")
+    when, id = output.when(tx.time)[:19], tx.id.hex()[:12]
+    return (str(tx.t), when, id, str(tx.datoms), branch, tx.author or "", _meta(tx, lines))
+
+
+def _meta(tx: Transaction, lines: Lines) -> Text:
+    words = [f"{key} {write(value)}" for key, value in tx.meta.items() if key not in _BRANCHING]
+    if boot.BRANCH_NAME in tx.meta:
+        words.insert(0, f"begins {output.shown(tx.meta[boot.BRANCH_NAME])}")
+    if boot.BRANCH_MERGED in tx.meta:
+        words.insert(0, f"merges {output.shown(lines.name(tx.meta[boot.BRANCH_MERGED]))}")
+    return Text("  ".join(words))
+
+
+_BRANCHING = (boot.BRANCH_NAME, boot.BRANCH_PARENT, boot.BRANCH_BASE, boot.BRANCH_MERGED)
+
+
+def _object(tx: Transaction, lines: Lines) -> dict[str, Any]:
+    merged = tx.meta.get(boot.BRANCH_MERGED)
     return {
         "t": tx.t,
+        "branch": lines.name(tx.branch),
+        "parent": tx.parent,
+        "merged": None if merged is None else lines.name(merged),
         "time": rfc3339(tx.time),
         "id": tx.id.hex(),
         "datoms": tx.datoms,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from persistence.branches import MAIN
 from persistence.cli import output
 from persistence.cli.as_json import as_json
 from persistence.cli.failures import FINDING
@@ -81,12 +82,17 @@ def import_(
         raise click.UsageError("--rejects takes the rows of one FILE; import the files one by one")
     text = None if schema is None else text_of(f"@{schema}")
     done: list[Imported] = []
-    with session.writing(create=True) as substrate:
+    with session.writing("branch", create=session.branch is None) as substrate:
         for file in files:
             with progress(f"import {file}", "bytes") as told:
                 done.append(
                     substrate.import_file(
-                        file, schema=text, infer=not no_infer, progress=told, **options
+                        file,
+                        schema=text,
+                        infer=not no_infer,
+                        branch=session.branch or MAIN,
+                        progress=told,
+                        **options,
                     )
                 )
             if not session.json:

@@ -11,6 +11,7 @@ import click
 
 from persistence.cli import failures
 from persistence.cli.ask import entity, explain, pull, q
+from persistence.cli.branch import branch, diff, merge
 from persistence.cli.demo import demo
 from persistence.cli.history import history, log
 from persistence.cli.importer import import_
@@ -81,6 +82,9 @@ for _command in (
     entity,
     history,
     log,
+    branch,
+    diff,
+    merge,
     import_,
     schema,
     explain,

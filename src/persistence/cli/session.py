@@ -11,10 +11,13 @@ from typing import Any, TypeVar
 import attrs
 import click
 
+from persistence.branches import MAIN
 from persistence.db import Db
 from persistence.errors import EdnError, InputError, NotAStore
-from persistence.substrate import Substrate
+from persistence.substrate import Facts, Substrate
 from persistence.values import read
+
+_COORDINATES = ("as_of", "valid_at", "at", "branch")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,6 +30,7 @@ class Session:
     as_of: str | None = None
     valid_at: str | None = None
     at: str | None = None
+    branch: str | None = None
     json: bool = False
 
     @property
@@ -44,16 +48,17 @@ class Session:
         return self.store
 
     @contextmanager
-    def writing(self, *, create: bool = False) -> Iterator[Substrate]:
-        """The store, for a command that has no use for coordinates."""
+    def writing(self, *taken: str, create: bool = False) -> Iterator[Substrate]:
+        """The store, for a command that has no use for coordinates other than those *taken*."""
         given = [
             f"--{name.replace('_', '-')}"
-            for name in ("as_of", "valid_at", "at")
-            if getattr(self, name) is not None
+            for name in _COORDINATES
+            if name not in taken and getattr(self, name) is not None
         ]
         if given:
             raise click.UsageError(
-                f"{' and '.join(given)} choose what is read, and this command takes all of the log",
+                f"{' and '.join(given)} {'choose' if len(given) > 1 else 'chooses'} what is read, "
+                "and this command has no use for it",
                 ctx=click.get_current_context(silent=True),
             )
         with self._open(create) as substrate:
@@ -69,12 +74,16 @@ class Session:
         """The database value of *substrate* at the coordinates."""
         if self.at is not None and (self.as_of is not None or self.valid_at is not None):
             raise click.UsageError("--at fixes both axes; leave out --as-of and --valid-at")
-        db = substrate.fact.db()
+        db = self.facts(substrate).db()
         if self.at is not None:
             return db.at(self.at)
         if self.as_of is not None:
             db = db.as_of(basis(self.as_of))
         return db if self.valid_at is None else db.valid_at(self.valid_at)
+
+    def facts(self, substrate: Substrate) -> Facts:
+        """The facts of the branch that was named; a discarded one can still be read."""
+        return substrate.branch.open(self.branch or MAIN, discarded=True).fact
 
     @contextmanager
     def _open(self, create: bool) -> Iterator[Substrate]:
@@ -143,6 +152,14 @@ def common(*, hidden: bool) -> Callable[[Command], Command]:
             metavar="INSTANT",
             help="Both at once: the rewind.",
             callback=_keep("at"),
+            expose_value=False,
+            hidden=hidden,
+        ),
+        click.option(
+            "--branch",
+            metavar="NAME",
+            help="The branch that is read or written; else main.",
+            callback=_keep("branch"),
             expose_value=False,
             hidden=hidden,
         ),

@@ -60,7 +60,7 @@ def transact(
 ) -> None:
     """Commit DATA, a vector of transaction forms in EDN, @file, or - for standard input.
 
-    The store is made when it is not there.
+    The store is made when it is not there, unless a --branch of it is named.
 
     \b
     persistence --store shop.db transact --valid-from 2026-03-01 --meta '{:source "letter"}' \\
@@ -77,8 +77,9 @@ def transact(
         with session.reading() as db:
             _told(session, db.with_(forms, **options))
         return
-    with session.writing(create=True) as substrate:
-        _told(session, substrate.fact.transact(forms, author=author, **options))
+    with session.writing("branch", create=session.branch is None) as substrate:
+        facts = session.facts(substrate)
+        _told(session, facts.transact(forms, author=author, **options))
 
 
 def _told(session: Session, report: Report) -> None:
