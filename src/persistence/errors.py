@@ -25,7 +25,8 @@ PersistenceError
 │   ├── Conflict               what it read has changed since; safe to retry
 │   ├── AttemptsExhausted      it met a conflict in every attempt
 │   ├── DeadlineExceeded       its time was up before it was committed
-│   └── RefusedInTransaction   something that a body must leave to its effects
+│   ├── RefusedInTransaction   something that a body must leave to its effects
+│   └── ForkError              a fork or fold of which nothing can be kept
 └── StoreError                 the store or its medium
     ├── NotAStore              the file is something else
     ├── NewerStore             written by a later version
@@ -171,6 +172,10 @@ class DeadlineExceeded(TransactionFailed):
 
 class RefusedInTransaction(TransactionFailed):
     """Something that a body must not do, because it may run more than once."""
+
+
+class ForkError(TransactionFailed):
+    """A fork or a fold of which nothing can be kept: no candidate, no score, no choice."""
 
 
 class StoreError(PersistenceError):

@@ -118,5 +118,8 @@ class Schema(Mapping[Keyword, Attribute]):
         """The declared reference attributes."""
         return (attribute for attribute in self.attributes.values() if attribute.ref)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Schema, (dict(self.attributes), dict(self.idents), dict(self.specs))
+
     def __repr__(self) -> str:
         return f"<Schema of {len(self.attributes)} attributes>"

@@ -1,11 +1,14 @@
 """Software transactional memory over the store: bodies that run as if nobody else did."""
 
 from persistence.stm.bound import BoundRef
+from persistence.stm.fork import Forked
 from persistence.stm.limits import Backoff
+from persistence.stm.outbox import Delivery
 from persistence.stm.reference import Ref
 from persistence.stm.run import Settings
-from persistence.stm.state import Commute, Effect, State
-from persistence.stm.transaction import Options, Retry, Transaction
+from persistence.stm.state import Commute, Effect, Retry, State
+from persistence.stm.transaction import Options, Transaction
+from persistence.stm.trial import Outcome
 from persistence.stm.txn import Txn
 from persistence.stm.watching import Change
 
@@ -14,8 +17,11 @@ __all__ = [
     "BoundRef",
     "Change",
     "Commute",
+    "Delivery",
     "Effect",
+    "Forked",
     "Options",
+    "Outcome",
     "Ref",
     "Retry",
     "Settings",

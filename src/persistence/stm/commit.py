@@ -76,6 +76,7 @@ class Commit:
         """Validates against what is committed already, without holding anybody up."""
         transaction = self.transaction
         connection = transaction.connection
+        transaction.guard_commuted()
         self.checked = transaction.basis
         self.schema = transaction.snapshot.source.schema_at(transaction.basis)
         known = connection.catalog.t

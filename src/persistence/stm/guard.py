@@ -53,6 +53,11 @@ def guarded() -> Iterator[None]:
         _bodies.guarded = before
 
 
+def is_guarded() -> bool:
+    """Whether this thread is inside of a guard."""
+    return bool(getattr(_bodies, "guarded", False))
+
+
 def _install() -> None:
     global _installed
     with _installing:

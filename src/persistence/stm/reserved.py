@@ -14,6 +14,8 @@ from typing import Final
 from uuid import UUID, uuid5
 from weakref import WeakSet
 
+import attrs
+
 from persistence.store import Store
 from persistence.store.reserve import reserve
 
@@ -27,6 +29,17 @@ class NeedIds(BaseException):
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self.count = count
+
+
+@attrs.frozen
+class Loan:
+    """Ids for one thread of another process: from `first` up to `end`, and whether the lender
+    holds the write lock, so that the store gives no more."""
+
+    salt: int
+    first: int
+    end: int
+    held: bool
 
 
 class Reserved:
@@ -61,6 +74,25 @@ class Reserved:
         self.use(e + 1)
         return uuid5(self._salt, str(e)), e
 
+    def lend(self, count: int) -> Loan:
+        """That many ids for another process."""
+        first = self.ready(count)
+        self.use(first + count)
+        return Loan(self._salt.int, first, first + count, self.is_held)
+
+    @classmethod
+    def borrowed(cls, store: Store, loan: Loan) -> Reserved:
+        """What the lender's `lend` gave, for this thread."""
+        found = cls(store, loan.salt)
+        mine = found._mine
+        mine.next, mine.end, mine.held = loan.first, loan.end, loan.held
+        return found
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this thread holds the write lock."""
+        return bool(getattr(self._mine, "held", False))
+
     def left(self) -> int:
         """How many ids follow in a row in this thread."""
         return int(getattr(self._mine, "end", 0) - getattr(self._mine, "next", 0))
@@ -81,7 +113,7 @@ class Reserved:
     def _chunk(self, count: int) -> int:
         with self._lock:
             if self._end - self._next < count:
-                if getattr(self._mine, "held", False):
+                if self.is_held:
                     raise NeedIds(count)
                 size = max(count, _BLOCK)
                 self._next = reserve(self._store, size)

@@ -25,7 +25,8 @@ from persistence.stm.guard import guarded
 from persistence.stm.limits import BACKOFF, Backoff, Deadline, Turn
 from persistence.stm.outbox import Outbox
 from persistence.stm.reserved import NeedIds, Reserved
-from persistence.stm.transaction import Options, Retry, Transaction
+from persistence.stm.state import Retry
+from persistence.stm.transaction import Options, Transaction
 from persistence.stm.watching import Watching
 
 T = TypeVar("T")

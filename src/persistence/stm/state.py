@@ -15,6 +15,10 @@ from persistence.values import Keyword, Map
 Cell: TypeAlias = tuple[int, Keyword]
 
 
+class Retry(BaseException):
+    """Raised by :meth:`Transaction.retry`; never meant for an `except` in a body."""
+
+
 @attrs.frozen
 class Commute:
     """A change that is made again at commit, to whatever the cell holds by then."""
@@ -44,7 +48,8 @@ class Effect:
 class State:
     """The writes of a transaction in the order in which they were decided.
 
-    `pending` are values of cells that no batch holds yet; they come after all batches. `values`
+    `pending` are values of cells that no batch holds yet, and `notes` facts about new entities;
+    they come after all batches. `values`
     is what is known of cells without asking the store. A commute counts only while its cell is
     not among the `written` ones: whoever writes a cell has taken its commutes into account.
     """
@@ -59,6 +64,8 @@ class State:
     effects: list[Effect] = attrs.field(factory=list)
     cells: dict[Ref, Cell] = attrs.field(factory=dict)  # of the refs that were used
     numbers: int | None = None  # attributes in use when a batch declared some
+    notes: list[tuple[int, Keyword, Any]] = attrs.field(factory=list)
+    fresh: list[range] = attrs.field(factory=list)  # the entities that batches may have made
 
     def copy(self) -> State:
         """The same, apart from this one."""
@@ -73,12 +80,14 @@ class State:
             [*self.effects],
             dict(self.cells),
             self.numbers,
+            [*self.notes],
+            [*self.fresh],
         )
 
     @property
     def writes(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self.batches or self.pending or self.commutes or self.effects)
+        return bool(self.batches or self.pending or self.commutes or self.effects or self.notes)
 
     def standing(self) -> list[Commute]:
         """The commutes that are made again at commit."""

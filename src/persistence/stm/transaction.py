@@ -8,6 +8,7 @@ itself; only then are the writes laid over the snapshot, so that queries see the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID
@@ -19,22 +20,22 @@ from persistence.datoms import InstantLike
 from persistence.db import Db, Entity, Report
 from persistence.errors import TransactionError
 from persistence.query.footprint import Footprints
+from persistence.stm import fork as forking
 from persistence.stm import outbox
 from persistence.stm.bound import BoundRef
+from persistence.stm.fork import Choose, Forked
 from persistence.stm.limits import Deadline
 from persistence.stm.reference import MISSING, Ref
-from persistence.stm.reserved import Reserved
-from persistence.stm.state import Cell, Commute, Effect, State
+from persistence.stm.reserved import Loan, Reserved
+from persistence.stm.shipping import State0
+from persistence.stm.state import Cell, Commute, Effect, Retry, State
+from persistence.stm.trial import Candidate, Score
 from persistence.stm.watching import Watching
 from persistence.transact import Batch, Batches, carried_out, report
 from persistence.transact.operations import Add, Ensure, RetractEntity
 from persistence.values import Keyword, Map, freeze, keyword
 
 T = TypeVar("T")
-
-
-class Retry(BaseException):
-    """Raised by :meth:`Transaction.retry`; never meant for an `except` in a body."""
 
 
 @attrs.frozen(kw_only=True)
@@ -94,8 +95,12 @@ class Transaction:
     def db(self) -> Db:
         """The snapshot with this transaction's own writes; what it is asked is remembered."""
         self._check()
+        return self.value()
+
+    def value(self) -> Db:
+        """What `db` gives, also when this transaction is over."""
         state = self.state
-        if state.pending or state.unshown:
+        if state.pending or state.unshown or state.notes:
             self._show()
         return self._db
 
@@ -144,16 +149,21 @@ class Transaction:
             options.valid_to if valid_to is None else valid_to,
         )
 
-    def note(self, forms: Any) -> Report:
-        """Takes in facts about the work itself, which hold from the commit on."""
-        return self._transact(forms, None, None)
+    def note(self, facts: Iterable[tuple[int, Keyword, Any]]) -> None:
+        """Takes in facts about new entities that are of the work itself; they hold from the
+        commit on, whatever the interval of the transaction."""
+        self.state.notes.extend(facts)
+
+    def one(self) -> tuple[UUID, int]:
+        """A new entity, and a name for it that is like no other in the world."""
+        return self._reserved.one()
 
     def declare(self, declarations: Iterable[Mapping[str, Any]]) -> None:
         """Takes in those of *declarations* whose attribute nobody has declared yet."""
         schema = self._db.schema
         missing = [each for each in declarations if schema[each[":db/ident"]].entity is None]
         if missing:
-            self.note(missing)
+            self._transact(missing, None, None)
 
     def _transact(
         self, forms: Any, valid_from: InstantLike | None, valid_to: InstantLike | None
@@ -268,9 +278,15 @@ class Transaction:
         self._check()
         given = Map({Keyword(name): freeze(value) for name, value in args.items()})
         self.declare(outbox.DECLARATIONS)
-        key, entity = self._reserved.one()
+        key, entity = self.one()
         self.state.effects.append(Effect(keyword(operation), given, key, entity))
         return key
+
+    def guard_commuted(self) -> None:
+        """Under snapshot isolation, who commutes what it also read has written what it read."""
+        if self.kept is not self.reads:
+            cells = {each.cell for each in self.state.standing()}
+            self.kept.cells |= {cell for cell in cells if self.reads.touches(*cell)}
 
     # --------------------------------------------------------------- composition
 
@@ -309,6 +325,63 @@ class Transaction:
         """Gives up this attempt until something that it has read changes."""
         self._check()
         raise Retry
+
+    def fork(
+        self,
+        candidates: Mapping[Any, Candidate] | Iterable[Candidate],
+        *,
+        score: Score,
+        choose: Choose | None = None,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        record: bool = True,
+        reads: str = "winner",
+    ) -> Forked:
+        """Tries several continuations of this transaction, and keeps one.
+
+        *candidates* are functions of a transaction, by label or in a row. Each runs in a child of
+        this transaction and sees nothing of the others. ``score(outcome)`` gives a finite number
+        for each that returns; ``choose(outcomes)`` gives the :class:`Outcome` to keep, by default
+        the best scored, of equals the first. The winner's writes, commutes, effects and reads
+        become this transaction's; a candidate that raises has lost, and the record says why.
+
+        In the same commit stands the record, unless *record* is False: an entity with `:fork/id`,
+        `:fork/winner` and `:fork/candidates`, each with `:candidate/label`, `/score`, `/digest`,
+        `/won` and `/error`.
+
+        The calling thread takes one candidate after the other; when they are not done within
+        milliseconds, the others are begun in threads, *workers* at once (32). An *executor* of
+        other processes gets what pickle can send: the candidates and *score* must be functions
+        of a module, and each reads the store through a connection of its own.
+
+        The choice depends on the losers too: with ``reads="all"`` the commit is a conflict when
+        something changes that any of them has read, and not only the winner.
+
+        >>> def move(city):
+        ...     return lambda tx: tx.ref(ada, "user/city", default="").alter(lambda old: city)
+        >>> def body(tx):
+        ...     forked = tx.fork(
+        ...         {"a": move("Turin"), "b": move("London"), "c": lambda tx: 1 / 0},
+        ...         score=lambda outcome: len(outcome.value),
+        ...     )
+        ...     return forked.winner.label, [outcome.score for outcome in forked.outcomes]
+        >>> s.txn.run(body)
+        ('b', [5.0, 6.0, None])
+
+        Raises:
+            ForkError: there are no candidates, all raised, a score is no finite number, or
+                *choose* gives none of the candidates.
+        """
+        return forking.fork(
+            self,
+            candidates,
+            score=score,
+            choose=choose,
+            executor=executor,
+            workers=workers,
+            record=record,
+            reads=reads,
+        )
 
     def child(self, reads: Footprints | None = None) -> Transaction:
         """A transaction on this one's snapshot and writes; with *reads*, its reads are apart."""
@@ -353,7 +426,28 @@ class Transaction:
             db if db.footprints is parent.reads else attrs.evolve(db, footprints=parent.reads)
         )
 
+    def take(
+        self, reads: Footprints, kept: Footprints | None, state: State | None, db: State0 | None
+    ) -> None:
+        """Makes what a worker decided this child's own."""
+        self.reads.merge(reads)
+        if kept is not None and self.kept is not self.reads:
+            self.kept.merge(kept)
+        if state is not None and db is not None:
+            self.state = state
+            source = self.connection.on(self._db.branch)
+            self._db = db.on(source, self.reads)
+
     # ------------------------------------------------------------------- workings
+
+    @property
+    def serial(self) -> bool:
+        """Whether this attempt holds the write lock."""
+        return self._reserved.is_held
+
+    def lend(self, count: int) -> Loan:
+        """Ids for the candidates of this transaction in another process."""
+        return self._reserved.lend(count)
 
     def close(self) -> None:
         """No more can be asked of this transaction."""
@@ -362,16 +456,21 @@ class Transaction:
     def batches(self) -> list[Batch]:
         """What is to be written besides commutes, in order."""
         state = self.state
-        batches = [*state.batches, self._pending()] if state.pending else state.batches
+        batches = state.batches
+        if state.pending or state.notes:
+            batches = [*batches, self._pending()]
         if state.effects:
             batches = [*batches, outbox.batch(self._db.schema, state.effects)]
         return batches
 
     def _pending(self) -> Batch:
         schema = self._db.schema
-        return Batch(
-            tuple(Add(e, schema[a], value, None) for (e, a), value in self.state.pending.items())
-        )
+        return Batch(tuple(Add(e, schema[a], value, None) for e, a, value in self._unlaid()))
+
+    def _unlaid(self) -> list[tuple[int, Keyword, Any]]:
+        """The facts that are in no batch."""
+        state = self.state
+        return [*((e, a, value) for (e, a), value in state.pending.items()), *state.notes]
 
     def _check(self) -> None:
         if not self._open:
@@ -383,11 +482,12 @@ class Transaction:
     def _show(self) -> None:
         """Lays what cells were set to over the snapshot."""
         state = self.state
-        if state.pending:
-            forms = [["db/add", *cell, value] for cell, value in state.pending.items()]
+        if state.pending or state.notes:
+            forms = [["db/add", *fact] for fact in self._unlaid()]
             _, batch, self._db = self._carry_out(self._db, forms, None, None)
             state.batches.append(batch)
             state.pending.clear()
+            state.notes.clear()
         if state.unshown:
             forms = [["db/add", *cell, state.commuted[cell]] for cell in state.unshown]
             _, _, self._db = self._carry_out(self._db, forms, None, None)
@@ -417,6 +517,8 @@ class Transaction:
             needed = done[0].next_e - first
             if needed <= self._reserved.left():
                 self._reserved.use(first + needed)
+                if needed:
+                    self.state.fresh.append(range(first, first + needed))
                 return done
             first = self._reserved.ready(needed)  # too many for what was left: number them anew
 

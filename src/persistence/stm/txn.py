@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from persistence.connection import Connection
 from persistence.stm.bound import BoundRef
+from persistence.stm.fork import Choose, Forked
 from persistence.stm.limits import Turn
 from persistence.stm.outbox import ATTEMPTS, Delivery, Handler, Outbox
 from persistence.stm.reference import Ref
 from persistence.stm.reserved import Reserved
 from persistence.stm.run import Runner, Settings
 from persistence.stm.transaction import Transaction
+from persistence.stm.trial import Candidate, Score
 from persistence.stm.watching import Change, Predicate, Watching
 from persistence.values import Keyword
 
@@ -149,6 +152,46 @@ class Txn:
             UndeclaredRef: the ref's entity is not there.
         """
         return self._watching.watch(target, callback)
+
+    def fork(
+        self,
+        candidates: Mapping[Any, Candidate] | Iterable[Candidate],
+        *,
+        score: Score,
+        choose: Choose | None = None,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        record: bool = True,
+        reads: str = "winner",
+        **settings: Any,
+    ) -> Forked:
+        """A transaction of its own that tries several continuations and commits one.
+
+        See :meth:`Transaction.fork`; the other settings are those of :meth:`run`.
+
+        >>> def move(city):
+        ...     return lambda tx: tx.transact([{"db/id": ada, "user/city": city}])
+        >>> forked = s.txn.fork(
+        ...     {city: move(city) for city in ("London", "Turin")},
+        ...     score=lambda outcome: len(outcome.label),
+        ... )
+        >>> forked.winner.label, s.fact.db().get(ada, "user/city")
+        ('London', 'London')
+        """
+        every = candidates if isinstance(candidates, Mapping) else [*candidates]
+
+        def body(tx: Transaction) -> Forked:
+            return tx.fork(
+                every,
+                score=score,
+                choose=choose,
+                executor=executor,
+                workers=workers,
+                record=record,
+                reads=reads,
+            )
+
+        return self.run(body, **settings)
 
     def handler(
         self, operation: Any, function: Handler, *, attempts: int = ATTEMPTS
