@@ -76,12 +76,9 @@ class Ours:
     name = OURS
     keys, sexes = KEYS, SEX  # the shapes that a pull gives
 
-    def __init__(self, where: Path | str, *, synchronous: str = "FULL") -> None:
+    def __init__(self, where: Path | str, **options: Any) -> None:
         self.where = where
-        if isinstance(where, Path):
-            self.substrate = Substrate.open(where, synchronous=synchronous)
-        else:
-            self.substrate = Substrate.open(where)
+        self.substrate = Substrate.open(where, **options)
         self.substrate.fact.transact(SCHEMA)
 
     def close(self) -> None:
@@ -143,10 +140,13 @@ class Ours:
     def price(self, pairs: Sequence[tuple[int, int]]) -> int:
         return self.revise("price", pairs)
 
-    def asking(self, figure: str, t: int | None = None, *, name: str = OURS) -> Call:
-        """A query figure, now or as known at *t*."""
+    def asking(
+        self, figure: str, t: int | None = None, *, db: Db | None = None, name: str = OURS
+    ) -> Call:
+        """A query figure of *db*, now or as known at *t*; by default of the main line."""
         text, inputs = texts.QUERIES[figure]
-        db = self.db if t is None else self.db.as_of(t)
+        db = self.db if db is None else db
+        db = db if t is None else db.as_of(t)
         return Call(name, lambda: db.q(text, *inputs), answers.rows)
 
     def following(self) -> Call:

@@ -22,6 +22,13 @@ class Scale:
     imported: int = 1_000_000
     window: int = 100_000  # datoms per rate reading of the import
     edn_people: int = 1_000
+    counted: int = 200  # increments of one thread or process per sample
+    branched: tuple[int, ...] = (10_000, 1_000_000)  # datoms of the stores that are branched
+    begun: int = 20  # branches, or commits beside them, per sample
+    merged: int = 1_000  # facts that a merge brings
+    forked: int = 10  # facts of each candidate of a fork
+    keys: int = 100  # of the agent's state
+    steps: int = 1_000  # of the agent
 
 
 FULL = Scale()
@@ -37,4 +44,10 @@ QUICK = Scale(
     imported=50_000,
     window=10_000,
     edn_people=100,
+    counted=20,
+    branched=(1_000, 10_000),
+    begun=5,
+    merged=100,
+    keys=20,
+    steps=50,
 )

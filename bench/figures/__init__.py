@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bench.figures import (
+    agent_state,
     aggregate,
+    branches,
     bulk,
     commits,
     edn,
@@ -11,9 +13,11 @@ from bench.figures import (
     past,
     points,
     postgres,
+    processes,
     pull,
     queries,
     rules,
+    stm,
 )
 from bench.lab import Section
 
@@ -29,4 +33,8 @@ SECTIONS: tuple[Section, ...] = (
     imports.SECTION,
     edn.SECTION,
     postgres.SECTION,
+    stm.SECTION,
+    processes.SECTION,
+    branches.SECTION,
+    agent_state.SECTION,
 )

@@ -1,0 +1,122 @@
+"""What a branch costs: to begin it, on disk, to ask it, and to merge it; and what a fork costs.
+
+A branch is as cheap on a large store as on a small one, and a query on a branch of a branch is
+asked beside a main line that holds the same facts.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from bench import workload
+from bench.figure import OURS, within
+from bench.lab import Lab, Section
+from bench.scale import FULL
+
+BEGIN, GROWN = "durable branch, {} datoms", "bytes of a branch, {} datoms"
+MERGE = "merge of 1 000 facts"
+QUERIES = ("q1", "q2", "q3", "q4")
+COMMIT, MAIN = "ours, one commit", "ours, main line"
+SMALLEST = "ours, smallest store"
+
+PIECE = 20_000  # people per transaction while loading
+FACTS = 3  # of a branch: its name, its parent, and where it begins
+OWN = 100  # one person in so many differs on each branch
+
+
+def _nested(figure: str) -> str:
+    return f"{figure} on a branch of a branch"
+
+
+def _filled(lab: Lab, size: int) -> Any:
+    (store,) = lab.ours_on_file()
+    people = list(workload.stream(size // 5))
+    for start in range(0, len(people), PIECE):
+        store.load_people(people[start : start + PIECE])
+    return store
+
+
+def _beginning(lab: Lab) -> None:
+    """Branches on stores of growing size."""
+    from bench.ours_branches import branching, committing, grown  # noqa: PLC0415  # an option
+
+    smallest: float | None = None
+    for size in lab.scale.branched:
+        if not (lab.wants(BEGIN.format(size)) or lab.wants(GROWN.format(size))):
+            continue
+        store = _filled(lab, size)
+        begun = lab.scale.begun
+        lab.measure(
+            BEGIN.format(size),
+            [branching(store, begun)],
+            within(1, "one commit"),
+            base=COMMIT,
+            beside=[committing(store, begun, FACTS, name=COMMIT)],
+            note=f"a commit of {FACTS} facts, as many as a branch is made of",
+        )
+        bytes_ = grown(store, 10 * begun)
+        smallest = bytes_ if smallest is None else smallest
+        lab.amount(
+            GROWN.format(size),
+            "bytes",
+            {OURS: bytes_, SMALLEST: smallest},
+            within(1.1, "the smallest store"),
+            base=SMALLEST,
+        )
+        lab.close_opened()
+
+
+def _asking(lab: Lab) -> None:
+    from bench.ours_branches import nested, revised  # noqa: PLC0415  # an option
+
+    if not any(lab.wants(_nested(figure)) for figure in QUERIES):
+        return
+    crowd = workload.people(lab.scale.people)
+    (store,), (single,) = lab.ours_on_file(), lab.ours_on_file()
+    for each in (store, single):
+        each.load_people(crowd)
+    db = nested(store, crowd, OWN)
+    single.transact(revised(crowd, OWN))
+    for figure in QUERIES:
+        contenders = [store.asking(figure, db=db), single.asking(figure, name=MAIN)]
+        lab.measure(_nested(figure), contenders, within(2, "main line"), base=MAIN)
+
+
+def _merging(lab: Lab) -> None:
+    from bench.ours_branches import merging, transacting  # noqa: PLC0415  # an option
+
+    if not lab.wants(MERGE):
+        return
+    crowd = workload.people(lab.scale.people)
+    stores = [*lab.ours_on_file(), *lab.ours_on_file()]
+    for store in stores:
+        store.load_people(crowd)
+    draw = random.Random(lab.scale.people)
+    chosen = [sorted(draw.sample(range(1, len(crowd) + 1), lab.scale.merged)) for _ in range(40)]
+    revisions = [[(e, 100_000 + turn) for e in each] for turn, each in enumerate(chosen)]
+    contenders: list[Any] = [
+        merging(stores[0], revisions),
+        transacting(stores[1], revisions, name=COMMIT),
+    ]
+    lab.measure(MERGE, contenders, within(2, "transacting them"), base=COMMIT)
+
+
+def measure(lab: Lab) -> None:
+    if lab.ours is None:
+        return
+    _beginning(lab)
+    _asking(lab)
+    _merging(lab)
+
+
+SECTION = Section(
+    "branches",
+    "Branches",
+    (
+        *(name.format(size) for size in FULL.branched for name in (BEGIN, GROWN)),
+        *(_nested(figure) for figure in QUERIES),
+        MERGE,
+    ),
+    measure,
+)

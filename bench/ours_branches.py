@@ -1,0 +1,105 @@
+"""Branches, merges and forks of Persistence, in the shape that the figures ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count, islice
+from typing import Any
+
+from bench.figure import OURS
+from bench.ours import SALARY, SCORE, Ours
+from bench.timing import Stage
+from bench.workload import Person
+from persistence.db import Db
+from persistence.substrate import Facts, OnBranch
+
+Pairs = Sequence[tuple[int, int]]
+
+_NAMES = count(1)
+
+
+def _name() -> str:
+    return f"branch {next(_NAMES)}"
+
+
+def branching(store: Ours, times: int) -> Stage[list[str]]:
+    """Begins branches at the head of the main line."""
+
+    def run(names: list[str]) -> None:
+        for name in names:
+            store.substrate.branch.create(name)
+
+    return Stage(OURS, prepare=lambda: [_name() for _ in range(times)], run=run, operations=times)
+
+
+def committing(store: Ours, times: int, facts: int, *, name: str) -> Stage[None]:
+    """Commits of so many facts each; a branch is made of so many."""
+    transact = store.substrate.fact.transact
+    turns = count(1)
+
+    def run(_: None) -> None:
+        for value in islice(turns, times):
+            transact([[":db/add", e, SCORE, value] for e in range(1, facts + 1)])
+
+    return Stage(name, prepare=lambda: None, run=run, operations=times)
+
+
+def grown(store: Ours, branches: int) -> float:
+    """Bytes by which the file grows for one branch, with what its commit leaves behind."""
+    before = store.size()
+    for _ in range(branches):
+        store.substrate.branch.create(_name())
+    return (store.size() - before) / branches
+
+
+def revised(crowd: Sequence[Person], every: int) -> list[dict[str, Any]]:
+    """One person in so many is a year older and has another last name."""
+    return [
+        {":db/id": person.id, ":age": person.age + 1, ":last-name": "Smirnov"}
+        for person in crowd
+        if person.id % every == 0
+    ]
+
+
+def nested(store: Ours, crowd: Sequence[Person], every: int) -> Db:
+    """A branch of a branch; each changes one person in so many, not the same ones."""
+    half = len(crowd) // 2
+    first = store.substrate.branch.create(_name())
+    first.fact.transact(revised(crowd[:half], every))
+    second = store.substrate.branch.create(_name(), of=first.name)
+    second.fact.transact(revised(crowd[half:], every))
+    return second.fact.db()
+
+
+def _salaries(facts: Facts, pairs: Pairs) -> list[Any]:
+    db = facts.db()
+    return [db.get(e, SALARY) for e, _ in pairs]
+
+
+def merging(store: Ours, revisions: Sequence[Pairs]) -> Stage[tuple[OnBranch, Pairs]]:
+    """Merges a branch that changed one salary for each pair."""
+    upcoming = iter(revisions)
+
+    def prepare() -> tuple[OnBranch, Pairs]:
+        pairs = next(upcoming)
+        branch = store.substrate.branch.create(_name())
+        branch.fact.transact([[":db/add", e, SALARY, v] for e, v in pairs])
+        return branch, pairs
+
+    return Stage(
+        OURS,
+        prepare=prepare,
+        run=lambda stage: store.substrate.branch.merge(stage[0].name),
+        normal=lambda stage: _salaries(store.substrate.fact, stage[1]),
+    )
+
+
+def transacting(store: Ours, revisions: Sequence[Pairs], *, name: str) -> Stage[Pairs]:
+    """Transacts the same changes on the main line."""
+    upcoming = iter(revisions)
+    return Stage(
+        name,
+        prepare=lambda: next(upcoming),
+        run=lambda pairs: store.transact([[":db/add", e, SALARY, v] for e, v in pairs]),
+        normal=lambda pairs: _salaries(store.substrate.fact, pairs),
+    )
