@@ -25,6 +25,7 @@ from persistence.datoms import (
     Schema,
     line_flags,
 )
+from persistence.datoms.bootstrap import FIRST_ATTRIBUTE_ID
 from persistence.db import Db, Report, Source
 from persistence.query import FunctionRegistry
 from persistence.store import Head, Session, Snapshot
@@ -59,6 +60,11 @@ class WriterBase:
     @property
     def numbers(self) -> Mapping[Keyword, int]:
         return self.state.numbers
+
+    @property
+    def next_number(self) -> int:
+        given = self.state.numbers.values()
+        return FIRST_ATTRIBUTE_ID + sum(1 for number in given if number >= FIRST_ATTRIBUTE_ID)
 
     @property
     def basis(self) -> int:

@@ -12,6 +12,7 @@ from persistence.datoms.schema import UNIQUE_IDENTITY, Attribute
 from persistence.values import Keyword, Kind
 
 FIRST_ATTRIBUTE_ID: Final = 64  # numbers below are reserved for built-in attributes
+SPECULATED: Final = 2**30  # numbers from here on are given by speculations, and never stored
 
 
 def _attribute(number: int, name: str, value_type: str | None, **options: object) -> Attribute:

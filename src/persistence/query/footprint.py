@@ -83,6 +83,24 @@ class Footprints:
             or (bool(self.loose) and (k, payload) in self.loose)
         )
 
+    def touches(self, e: int, a: Keyword) -> bool:
+        """Whether some value of this cell would matter to what was read.
+
+        >>> prints = Footprints()
+        >>> prints.add(None, Keyword("account/owner"), (9, "Ada"))
+        >>> prints.touches(1, Keyword("account/owner")), prints.touches(1, Keyword("city"))
+        (True, False)
+        """
+        return (
+            self.everything
+            or (e, a) in self.cells
+            or a in self.attributes
+            or e in self.entities
+            or bool(self.loose)
+            or any(value[0] == a for value in self.values)
+            or any(fact[:2] == (e, a) for fact in self.facts)
+        )
+
     def merge(self, other: Footprints) -> None:
         """Takes over everything that *other* holds."""
         self.everything = self.everything or other.everything

@@ -94,7 +94,8 @@ def guard(compiler: Compiler, body: Body) -> str:
     head = compiler.parameters.add(OfView(source, "head"), "i")
     item, condition = compiler.dialect.guard(head)
     if item:
-        return f"coalesce((SELECT {{}} FROM {item} WHERE {condition}), 0)"
+        # An empty log has no row to judge, and nothing that could be stale.
+        return f"coalesce((SELECT {{0}} FROM {item} WHERE {condition}), {{0}})"
     body.where.insert(0, condition)
     return "({})"
 

@@ -88,7 +88,8 @@ class PostgresDialect:
     def guard(self, head: str) -> tuple[str, str]:
         # A condition on no table is a one-time filter, judged before the first row is read.
         stale = "1 / (max(t) - max(t)) = 0"
-        return "", f"(SELECT CASE WHEN max(t) = {head} THEN true ELSE {stale} END FROM tx)"
+        same = f"coalesce(max(t), 0) = {head}"
+        return "", f"(SELECT CASE WHEN {same} THEN true ELSE {stale} END FROM tx)"
 
     def bare(self, expression: str) -> str:
         return expression

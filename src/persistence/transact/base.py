@@ -49,6 +49,11 @@ class Base(Protocol):
         ...
 
     @property
+    def next_number(self) -> int:
+        """The first number that no attribute was ever given."""
+        ...
+
+    @property
     def functions(self) -> Mapping[Keyword, Callable[..., Any]]:
         """Registered transaction functions and attribute predicates."""
         ...

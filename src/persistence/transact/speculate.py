@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from persistence.datoms import BEGINNING, InstantLike, Live, Payload, Schema, instant
+from persistence.datoms.bootstrap import SPECULATED
 from persistence.datoms.rectangles import OPEN_T, fact_row
 from persistence.datoms.view import Overlay, View
 from persistence.db import Db, Report
@@ -131,6 +132,12 @@ class SpeculativeBase:
     @property
     def schema(self) -> Schema:
         return self.db.schema
+
+    @property
+    def next_number(self) -> int:
+        # Not the store's next: that one may soon be another attribute's, which is none of ours.
+        overlay = self.db.overlay
+        return SPECULATED + (0 if overlay is None else len(overlay.numbers))
 
     @property
     def basis(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from persistence.datoms import Attribute, ValueKey
-from persistence.datoms.bootstrap import FIRST_ATTRIBUTE_ID, VALUE_TYPES
+from persistence.datoms.bootstrap import VALUE_TYPES
 from persistence.errors import (
     PersistenceError,
     QueryError,
@@ -78,9 +78,7 @@ class Typed:
         if number is None:
             number = self.attributes.get(ident)
             if number is None:
-                used = len(self.base.numbers) + len(self.attributes)
-                built_in = sum(1 for n in self.base.numbers.values() if n < FIRST_ATTRIBUTE_ID)
-                number = FIRST_ATTRIBUTE_ID + used - built_in
+                number = self.base.next_number + len(self.attributes)
                 self.attributes[ident] = number
         self.known[number] = ident
         return number
