@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 from typing import Any
 
@@ -11,8 +11,10 @@ from bench.ours import SALARY, SCORE, Ours
 from bench.timing import Stage
 from bench.workload import Person
 from persistence.db import Db
+from persistence.stm import Transaction
 from persistence.substrate import Facts, OnBranch
 
+CANDIDATES = 4
 Pairs = Sequence[tuple[int, int]]
 
 _NAMES = count(1)
@@ -40,6 +42,42 @@ def committing(store: Ours, times: int, facts: int, *, name: str) -> Stage[None]
     def run(_: None) -> None:
         for value in islice(turns, times):
             transact([[":db/add", e, SCORE, value] for e in range(1, facts + 1)])
+
+    return Stage(name, prepare=lambda: None, run=run, operations=times)
+
+
+def forking(
+    store: Ours, times: int, facts: int, *, refs: bool = False, name: str = OURS
+) -> Stage[None]:
+    """Transactions that fork into four candidates of so many facts each, and keep one.
+
+    Candidates transact their facts, or set as many refs.
+    """
+    txn = store.substrate.txn
+    turns = count(1)
+
+    def candidate(place: int, value: int) -> Callable[[Transaction], int]:
+        cells = range(1 + place * facts, 1 + (place + 1) * facts)
+
+        def transacted(tx: Transaction) -> int:
+            tx.transact([[":db/add", e, SCORE, value] for e in cells])
+            return place
+
+        def referred(tx: Transaction) -> int:
+            for e in cells:
+                tx.ref(e, SCORE).set(value)
+            return place
+
+        return referred if refs else transacted
+
+    def body(tx: Transaction, value: int) -> Any:
+        tried = [candidate(place, value) for place in range(CANDIDATES)]
+        return tx.fork(tried, score=lambda outcome: outcome.value).value
+
+    def run(_: None) -> None:
+        for value in islice(turns, times):
+            kept = txn.run(body, value)
+            assert kept == CANDIDATES - 1
 
     return Stage(name, prepare=lambda: None, run=run, operations=times)
 

@@ -10,18 +10,21 @@ import random
 from typing import Any
 
 from bench import workload
-from bench.figure import OURS, within
+from bench.figure import OURS, Figure, Must, within
 from bench.lab import Lab, Section
 from bench.scale import FULL
 
 BEGIN, GROWN = "durable branch, {} datoms", "bytes of a branch, {} datoms"
+FORK = "fork of 4 candidates, {} datoms"
 MERGE = "merge of 1 000 facts"
 QUERIES = ("q1", "q2", "q3", "q4")
+REFS, PLAIN = "ours, 4 × 10 refs", "ours, 10 facts"
 COMMIT, MAIN = "ours, one commit", "ours, main line"
 SMALLEST = "ours, smallest store"
 
 PIECE = 20_000  # people per transaction while loading
 FACTS = 3  # of a branch: its name, its parent, and where it begins
+FORKED = 1.0  # ms that a fork may take besides the commit of the facts that it keeps
 OWN = 100  # one person in so many differs on each branch
 
 
@@ -37,13 +40,34 @@ def _filled(lab: Lab, size: int) -> Any:
     return store
 
 
+def _beside(figure: Figure) -> bool | None:
+    ours, plain = figure.ours, figure.value(PLAIN)
+    return None if ours is None or plain is None else ours - plain <= FORKED
+
+
+def _forking(lab: Lab, store: Any, size: int) -> None:
+    from bench.ours_branches import committing, forking  # noqa: PLC0415  # an option
+
+    times, facts = lab.scale.begun, lab.scale.forked
+    lab.measure(
+        FORK.format(size),
+        [forking(store, times, facts)],
+        Must(f"≤ {FORKED:g} ms besides the one commit", _beside),
+        base=PLAIN,
+        beside=[
+            forking(store, times, facts, refs=True, name=REFS),
+            committing(store, times, facts, name=PLAIN),
+        ],
+    )
+
+
 def _beginning(lab: Lab) -> None:
-    """Branches on stores of growing size."""
+    """Branches and forks on stores of growing size."""
     from bench.ours_branches import branching, committing, grown  # noqa: PLC0415  # an option
 
     smallest: float | None = None
     for size in lab.scale.branched:
-        if not (lab.wants(BEGIN.format(size)) or lab.wants(GROWN.format(size))):
+        if not any(lab.wants(figure.format(size)) for figure in (BEGIN, GROWN, FORK)):
             continue
         store = _filled(lab, size)
         begun = lab.scale.begun
@@ -64,6 +88,7 @@ def _beginning(lab: Lab) -> None:
             within(1.1, "the smallest store"),
             base=SMALLEST,
         )
+        _forking(lab, store, size)
         lab.close_opened()
 
 
@@ -112,9 +137,9 @@ def measure(lab: Lab) -> None:
 
 SECTION = Section(
     "branches",
-    "Branches",
+    "Branches and forks",
     (
-        *(name.format(size) for size in FULL.branched for name in (BEGIN, GROWN)),
+        *(name.format(size) for size in FULL.branched for name in (BEGIN, GROWN, FORK)),
         *(_nested(figure) for figure in QUERIES),
         MERGE,
     ),
