@@ -64,8 +64,25 @@ operations = st.tuples(
 histories = st.lists(st.lists(operations, min_size=1, max_size=6), min_size=1, max_size=4)
 
 
-def write(s: Substrate, history: Any) -> None:
-    """One transaction for each list of operations, those in conflict left out."""
+forks = st.sampled_from((0, 0, 1, 2))  # how often the line branches while it is written
+
+
+def grown(s: Substrate, history: Any, forks: int) -> Any:
+    """What reads and writes the line on which *history* happened.
+
+    It is the main line, a branch or a branch of a branch; what they came from goes on too.
+    """
+    fact = s.fact
+    for place, group in enumerate(history):
+        write(fact, [group])
+        if place < forks:
+            parent, fact = fact, s.branch.create(f"b{place}", of=fact.db()).fact
+            write(parent, history[-1:])
+    return fact
+
+
+def write(fact: Any, history: Any) -> None:
+    """One transaction for each operation, those in conflict left out."""
     for group in history:
         for op, (e, a, v), span in group:
             times = {}
@@ -75,7 +92,7 @@ def write(s: Substrate, history: Any) -> None:
                 if length is not None:
                     times["valid_to"] = START + (start + length) * DAY
             try:
-                s.fact.transact([(K(f"db/{op}"), e, a, v)], **times)
+                fact.transact([(K(f"db/{op}"), e, a, v)], **times)
             except ConflictError:
                 continue
 
@@ -91,8 +108,8 @@ def schema(indexed: set[str]) -> list[Any]:
 views = st.sampled_from(("now", "as of", "valid at", "both", "since", "between", "history"))
 
 
-def seen(s: Substrate, kind: str, place: int) -> Any:
-    db = s.fact.db()
+def seen(fact: Any, kind: str, place: int) -> Any:
+    db = fact.db()
     t = max(1, db.basis - place)
     instant = START + place * DAY
     if kind == "as of":
@@ -213,12 +230,12 @@ def ask(db: Any, question: tuple[list[Any], list[Any]], rules: Any = RULES) -> C
     return bag(run(form, (db, rules)))
 
 
-def hold(s: Substrate, history: Any, asked: Any) -> None:
+def hold(s: Substrate, history: Any, forks: int, asked: Any) -> None:
     """The law, for one history and some questions about views of it."""
     s.fact.transact(schema(set()))
-    write(s, history)
+    fact = grown(s, history, forks)
     for kind, place, question in asked:
-        db = seen(s, kind, place)
+        db = seen(fact, kind, place)
         expected = bag(answer(*question, rows(db), rules=RULES))
         assert ask(db, question) == expected, (kind, place, question)
 
@@ -238,36 +255,37 @@ NOON = instant(START + DAYS * DAY / 2)
 
 
 @settings(max_examples=200, suppress_health_check=list(HealthCheck))
-@given(histories, asking)
-def test_sqlite_answers_as_the_naive_evaluator(history: Any, asked: Any) -> None:
+@given(histories, forks, asking)
+def test_sqlite_answers_as_the_naive_evaluator(history: Any, forks: int, asked: Any) -> None:
     with Substrate.open(":memory:", clock=FrozenClock(NOON)) as s:
-        hold(s, history, asked)
+        hold(s, history, forks, asked)
 
 
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
-@given(history=histories, asked=asking)
+@given(history=histories, forks=forks, asked=asking)
 def test_postgres_answers_as_the_naive_evaluator(
-    postgres_uri: str, history: Any, asked: Any
+    postgres_uri: str, history: Any, forks: int, asked: Any
 ) -> None:
     mark = "&" if "?" in postgres_uri else "?"
     uri = f"{postgres_uri}{mark}schema=law_{next(_numbers)}"
     with Substrate.open(uri, clock=FrozenClock(NOON)) as s:
-        hold(s, history, asked)
+        hold(s, history, forks, asked)
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
-@given(histories, asking.filter(names_attributes), indexes)
-def test_an_index_never_changes_an_answer(history: Any, asked: Any, indexed: set[str]) -> None:
+@given(histories, forks, asking.filter(names_attributes), indexes)
+def test_an_index_never_changes_an_answer(
+    history: Any, forks: int, asked: Any, indexed: set[str]
+) -> None:
     with (
         Substrate.open(":memory:", clock=FrozenClock(NOON)) as plain,
         Substrate.open(":memory:", clock=FrozenClock(NOON)) as other,
     ):
         plain.fact.transact(schema(set()))
         other.fact.transact(schema(indexed))
-        write(plain, history)
-        write(other, history)
+        facts = [grown(s, history, forks) for s in (plain, other)]
         for kind, place, question in asked:
-            one, two = (ask(seen(s, kind, place), question) for s in (plain, other))
+            one, two = (ask(seen(fact, kind, place), question) for fact in facts)
             assert one == two, (kind, place, question, indexed)
 
 
