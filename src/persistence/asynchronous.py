@@ -20,8 +20,8 @@ from persistence.connection import Listener
 from persistence.datoms import Datom, InstantLike
 from persistence.db import Db, Report
 from persistence.maintenance import Finding
-from persistence.stm.awaited import AsyncTxn
 from persistence.merging import Merge
+from persistence.stm.awaited import AsyncTxn
 from persistence.store import Size
 from persistence.substrate import BranchSpace, Facts, OnBranch, Substrate
 from persistence.transactions import Transaction
