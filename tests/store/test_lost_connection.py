@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import tempfile
+import threading
+
 import psycopg
 import pytest
 
+from persistence import Substrate
+from persistence.connection import Connection
 from persistence.errors import ConnectionLost
 from persistence.store.postgres import PostgresStore
 from tests.store.batches import batch, fact
@@ -89,6 +96,66 @@ def test_a_lost_commit_that_another_writer_overtook_is_not_taken_for_its_own(
             with other.session() as overtaking:
                 overtaking.append(batch(1, salt=2))
         assert caught.value.data["outcome"] == "not committed"
+
+
+def test_a_lost_commit_without_a_transaction_is_told(
+    postgres: PostgresStore, admin: psycopg.Connection
+) -> None:
+    """Else ids would count as reserved that the next one to ask is given again."""
+    with pytest.raises(ConnectionLost) as caught, postgres.session() as session:
+        session.rows("INSERT INTO meta (key, value) VALUES ('a', 'b')")
+        admin.execute(KILL_OTHERS)
+    assert caught.value.data["outcome"] == "not committed"
+    assert postgres.snapshot().rows("SELECT value FROM meta WHERE key = 'a'") == []
+
+
+def test_a_committed_body_is_not_taken_for_lost_when_its_effect_cannot_be_recorded(
+    uri: str, relay: Relay, admin: psycopg.Connection
+) -> None:
+    with Substrate(Connection(through(relay, uri))) as s:
+
+        def sever(args: object, key: object) -> None:
+            relay.refuse = True
+            admin.execute(KILL_OTHERS)
+
+        stop = s.txn.handler("letter/send", sever)
+        key = s.txn.run(lambda tx: tx.effect("letter/send"))
+        relay.refuse = False
+        assert [each.key for each in s.txn.effects("pending")] == [key]
+        stop()
+        s.txn.handler("letter/send", lambda args, again: str(again))
+        assert [each.result for each in s.txn.deliver()] == [str(key)]
+
+
+PASSING = [
+    "the database system is starting up",
+    "the database system is shutting down",
+    "the database system is in recovery mode",
+    "the database system is not yet accepting connections",
+    "the database system is not accepting connections",
+    "sorry, too many clients already",
+    "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+]
+
+
+@pytest.mark.parametrize("message", PASSING)
+def test_a_server_that_refuses_for_now_is_a_lost_connection(message: str) -> None:
+    def refuse() -> None:
+        client, _ = listener.accept()
+        client.recv(65_536)
+        fields = f"SFATAL\0C57P03\0M{message}\0\0".encode()
+        client.sendall(b"E" + struct.pack("!i", len(fields) + 4) + fields)
+        client.close()
+
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{directory}/.s.PGSQL.5432")
+        listener.listen()
+        server = threading.Thread(target=refuse)
+        server.start()
+        with pytest.raises(ConnectionLost) as caught:
+            connected(f"postgresql://postgres:@/postgres?host={directory}&sslmode=disable")
+        server.join()
+    assert caught.value.data["outcome"] == "not committed"
 
 
 def test_an_outcome_nobody_can_find_out_is_unknown(uri: str, relay: Relay) -> None:

@@ -20,7 +20,7 @@ import attrs
 from persistence.connection import Connection
 from persistence.datoms import Schema
 from persistence.db import Db
-from persistence.errors import StoreBusy, TransactionError, ValueRefused
+from persistence.errors import StoreError, TransactionError, ValueRefused
 from persistence.ids import tx_position
 from persistence.stm.state import Effect
 from persistence.transact import Batch
@@ -118,7 +118,7 @@ class Outbox:
         if any(effect.operation in self._handlers for effect in effects):
             try:
                 self.deliver()
-            except StoreBusy:  # the facts are committed, and whoever comes next performs it
+            except StoreError:  # the facts are committed, and whoever comes next performs it
                 _LOG.exception("effects stay pending")
 
     def deliver(self) -> list[Delivery]:

@@ -16,7 +16,11 @@ from persistence.store.postgres_errors import lost, read_only, translated
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _SECRETS: Final = frozenset({"password", "sslpassword", "passfile", "scram_client_key"})
-_PASSING: Final = ("starting up", "shutting down", "in recovery", "too many")
+# What a server says that refuses for now: while it starts, stops or recovers, and when it is full.
+_PASSING: Final = (
+    *("starting up", "shutting down", "recovery", "accepting connections"),
+    *("too many", "connection slots"),
+)
 _PREPARE_AFTER: Final = 5  # executions; what is asked only once is not worth preparing
 _FORMAT: Final = "format"  # the key in meta of the number of the last migration
 

@@ -139,10 +139,11 @@ class PostgresSession(PostgresReads):
     def _settle(self, error: psycopg.Error) -> None:
         """Finds out what became of a commit whose answer never came.
 
-        Returns when it is in the log; the lock makes sure that nobody is still writing it.
+        Returns when it is in the log; the lock makes sure that nobody is still writing it. What
+        was written without a transaction can be written again.
         """
         if self._last is None:
-            return  # nothing was written, so nothing is lost
+            raise lost(self._uri, "not committed", error) from error
         try:
             connection, cursor, _ = self._connections.take_writer(self._take_write_lock())
         except PersistenceError as unreachable:
