@@ -407,7 +407,7 @@ def cluster() -> Iterator[Executor]:
     distributed = pytest.importorskip("distributed", reason="needs dask.distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
         ) as local,
         distributed.Client(local) as client,
     ):

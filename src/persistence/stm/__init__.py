@@ -1,6 +1,7 @@
 """Software transactional memory over the store: bodies that run as if nobody else did."""
 
 from persistence.stm.bound import BoundRef
+from persistence.stm.fold import Folded, Marker
 from persistence.stm.fork import Forked
 from persistence.stm.limits import Backoff
 from persistence.stm.outbox import Delivery
@@ -19,7 +20,9 @@ __all__ = [
     "Commute",
     "Delivery",
     "Effect",
+    "Folded",
     "Forked",
+    "Marker",
     "Options",
     "Outcome",
     "Ref",

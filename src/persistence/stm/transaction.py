@@ -20,9 +20,11 @@ from persistence.datoms import InstantLike
 from persistence.db import Db, Entity, Report
 from persistence.errors import TransactionError
 from persistence.query.footprint import Footprints
+from persistence.stm import fold as folding
 from persistence.stm import fork as forking
 from persistence.stm import outbox
 from persistence.stm.bound import BoundRef
+from persistence.stm.fold import Folded, Marker, Pick, Step
 from persistence.stm.fork import Choose, Forked
 from persistence.stm.limits import Deadline
 from persistence.stm.reference import MISSING, Ref
@@ -150,8 +152,7 @@ class Transaction:
         )
 
     def note(self, facts: Iterable[tuple[int, Keyword, Any]]) -> None:
-        """Takes in facts about new entities that are of the work itself; they hold from the
-        commit on, whatever the interval of the transaction."""
+        """As :meth:`record`, for facts about new entities, which nothing has to be asked about."""
         self.state.notes.extend(facts)
 
     def one(self) -> tuple[UUID, int]:
@@ -163,7 +164,12 @@ class Transaction:
         schema = self._db.schema
         missing = [each for each in declarations if schema[each[":db/ident"]].entity is None]
         if missing:
-            self._transact(missing, None, None)
+            self.record(missing)
+
+    def record(self, forms: Any) -> Report:
+        """As :meth:`transact`, for facts about the work itself: they hold from the commit on,
+        whatever the interval of the transaction."""
+        return self._transact(forms, None, None)
 
     def _transact(
         self, forms: Any, valid_from: InstantLike | None, valid_to: InstantLike | None
@@ -382,6 +388,38 @@ class Transaction:
             record=record,
             reads=reads,
         )
+
+    def fold(
+        self,
+        items: Iterable[Any],
+        step: Step,
+        *,
+        initial: Any = None,
+        score: Callable[[Marker], float] | None = None,
+        choose: Pick | None = None,
+    ) -> Folded:
+        """Carries out ``step(tx, value, item)`` for each item, each on top of those before.
+
+        Each step is nested in this transaction and gives the value for the next; the first gets
+        *initial*. Without *score* and *choose* every step is kept. With them a :class:`Marker`
+        stands after every item, and before the first, and one prefix is kept: what
+        ``choose(markers)`` gives, by default the one with the highest ``score(marker)``, of
+        equals the shortest.
+
+        >>> def hike(tx, height, way):
+        ...     tx.transact([{"db/id": ada, "user/height": height + way}])
+        ...     return height + way
+        >>> def body(tx):
+        ...     return tx.fold([300, 500, -200], hike, initial=0, score=lambda marker: marker.value)
+        >>> folded = s.txn.run(body)
+        >>> folded.position, folded.value, s.fact.db().get(ada, "user/height")
+        (2, 800, 800)
+
+        Raises:
+            ForkError: a score is no finite number, or *choose* gives none of the markers. What
+                *step* raises ends the fold.
+        """
+        return folding.fold(self, items, step, initial=initial, score=score, choose=choose)
 
     def child(self, reads: Footprints | None = None) -> Transaction:
         """A transaction on this one's snapshot and writes; with *reads*, its reads are apart."""

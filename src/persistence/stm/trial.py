@@ -61,16 +61,24 @@ class Outcome:
         Raises:
             ForkError: the score is no finite number.
         """
-        found: Any = score(self)
-        if not isinstance(found, int | float) or not math.isfinite(found):
-            raise ForkError(
-                f"the candidate {self.label!r} scores {found!r}, which is no finite number",
-                hint="let score give a finite int or float for every outcome, or let the "
-                "candidate raise",
-                label=self.label,
-                score=found,
-            )
-        return attrs.evolve(self, score=float(found))
+        found = finite(score(self), f"the candidate {self.label!r}", self.label)
+        return attrs.evolve(self, score=found)
+
+
+def finite(score: Any, what: str, label: Any) -> float:
+    """A score as a number.
+
+    Raises:
+        ForkError: it is none, or not finite.
+    """
+    if not isinstance(score, int | float) or not math.isfinite(score):
+        raise ForkError(
+            f"{what} scores {score!r}, which is no finite number",
+            hint="let score give a finite int or float for everything that it is asked about",
+            label=label,
+            score=score,
+        )
+    return float(score)
 
 
 def tried(

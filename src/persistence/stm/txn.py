@@ -10,7 +10,9 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from persistence.connection import Connection
+from persistence.errors import ForkError
 from persistence.stm.bound import BoundRef
+from persistence.stm.fold import Folded, Marker, Pick, Step, resumed
 from persistence.stm.fork import Choose, Forked
 from persistence.stm.limits import Turn
 from persistence.stm.outbox import ATTEMPTS, Delivery, Handler, Outbox
@@ -192,6 +194,65 @@ class Txn:
             )
 
         return self.run(body, **settings)
+
+    def fold(
+        self,
+        items: Iterable[Any],
+        step: Step,
+        *,
+        initial: Any = None,
+        score: Callable[[Marker], float] | None = None,
+        choose: Pick | None = None,
+        checkpoint: Any = None,
+        every: int | None = None,
+        **settings: Any,
+    ) -> Folded:
+        """One step after the other over *items*, in a transaction of its own; see
+        :meth:`Transaction.fold`. The other settings are those of :meth:`run`.
+
+        With a *checkpoint*, a name, there is a commit after *every* so many items (1). It holds
+        their facts together with `:fold/name`, `:fold/position` and `:fold/state`. Called again
+        with the same name and items, here or in another process, the fold goes on after the last
+        checkpoint: the facts of an item are written exactly once. What *step* gives must then be
+        an EDN value, and it is handed on as the store gives it back.
+
+        >>> def add(tx, total, amount):
+        ...     tx.transact([{"sale/amount": amount}])
+        ...     return total + amount
+        >>> s.txn.fold([1, 2, 3], add, initial=0, checkpoint="sales", every=2).value
+        6
+        >>> s.txn.fold([1, 2, 3, 4], add, initial=0, checkpoint="sales", every=2).value
+        10
+        >>> s.fact.db().q("[:find (count ?e) . :where [?e :sale/amount]]")
+        4
+
+        Raises:
+            ForkError: as :meth:`Transaction.fold`; fewer items than are done; or a choice
+                together with a checkpoint, which keeps every item. What *step* raises ends the
+                fold; what was committed before stays.
+        """
+        if checkpoint is None:
+            if every is not None:
+                raise ForkError("every counts checkpoints", hint="give the checkpoint a name")
+            held = [*items]
+
+            def body(tx: Transaction) -> Folded:
+                return tx.fold(held, step, initial=initial, score=score, choose=choose)
+
+            return self.run(body, **settings)
+        if score is not None or choose is not None:
+            raise ForkError(
+                "a checkpoint keeps every item, so no prefix can be chosen",
+                hint="leave the checkpoint out, or the choice",
+            )
+        return resumed(
+            lambda group: self.run(group, **settings),
+            items,
+            step,
+            initial=initial,
+            name=checkpoint,
+            every=1 if every is None else every,
+        )
 
     def handler(
         self, operation: Any, function: Handler, *, attempts: int = ATTEMPTS
