@@ -28,7 +28,7 @@ def main() -> int:
     print(f"seed {seed}", file=sys.stderr)
     with ExitStack() as stack:
         server = stack.enter_context(Server()) if asked.backend == "postgres" else None
-        campaign = Campaign(asked.backend, seed, server, tuple(asked.way), _progress)
+        campaign = Campaign(asked.backend, seed, server, tuple(asked.way), _progress, _warn)
         tally = campaign.run(asked.kills)
     print(file=sys.stderr)
     print(json.dumps(tally.as_data()) if asked.json else _summary(asked.backend, tally))
@@ -40,6 +40,10 @@ def _progress(tally: Tally) -> None:
     print(
         f"\r{tally.total} kills ({ways}), {len(tally.findings)} findings", end="", file=sys.stderr
     )
+
+
+def _warn(finding: str) -> None:
+    print(f"\n{finding}", file=sys.stderr)
 
 
 def _summary(backend: str, tally: Tally) -> str:

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from persistence import Substrate
+from persistence.errors import PersistenceError
 from persistence.maintenance import Finding
 from tests.crash.journal import heard
 from tests.crash.points import POINTS, Point
@@ -96,6 +97,7 @@ class Campaign:
     server: Server | None = None
     ways: tuple[str, ...] = ()
     told: Callable[[Tally], None] = lambda tally: None
+    warned: Callable[[str], None] = lambda finding: None
     tally: Tally = attrs.field(init=False)
     _rng: Random = attrs.field(init=False)
     _site: Site | None = None
@@ -235,10 +237,7 @@ class Campaign:
             for _ in range(rng.randrange(1, 4) if full else 1):
                 where = cut(site, rng, "FULL" if full else "NORMAL", birth=birth)
                 self.tally.kills["power"] += 1
-                with Substrate.open(site.uri) as s:
-                    if birth and not s.fact.db().basis:
-                        found(s)
-                    findings = site.judge.findings(s)
+                findings = self._looked(site)
                 self._found(where, findings)
                 birth = False
                 if findings:
@@ -251,13 +250,21 @@ class Campaign:
         where = f"{way}, round {site.rounds} of {site.uri}"
         try:
             kill()
-            with Substrate.open(site.uri) as s:
-                findings = site.judge.findings(s)
+            findings = self._looked(site)
         except Exception as error:
             findings = [Finding("campaign", "no error", repr(error))]
         self._found(where, findings)
         if findings:
             self._leave()
+
+    def _looked(self, site: Site) -> list[Finding]:
+        try:
+            with Substrate.open(site.uri) as s:
+                if not s.fact.db().basis:  # the power went before it was founded
+                    found(s)
+                return site.judge.findings(s)
+        except PersistenceError as error:
+            return [Finding("store", "opened and looked at", repr(error))]
 
     def _at(self) -> Site:
         """The store to go on with."""
@@ -295,6 +302,8 @@ class Campaign:
 
     def _found(self, where: str, findings: list[Finding]) -> None:
         self.tally.findings += [(where, finding) for finding in findings]
+        for finding in findings:
+            self.warned(f"{where}: {finding}")
 
 
 def cut(site: Site, rng: Random, synchronous: str, *, birth: bool = False) -> str:

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from tests.crash.disk import Disk, File
+from tests.crash.disk import JOURNAL, WAL, Disk, File
 
 SECTOR: Final = 512
 # (offset, data), or (size, None): the file is cut or extended
@@ -29,7 +29,7 @@ class Image:
     """What of a file is on the platter for sure, and what may be."""
 
     content: bytearray
-    synced: bool  # a file that was never synced may not even have a name
+    synced: bool  # else the file may not even have a name
     changes: list[Change] = attrs.field(factory=list)
 
     def settle(self) -> None:
@@ -69,7 +69,7 @@ class PowerCut(Disk):
         self._left = n
         self._rng = Random(seed)
         self._images: dict[str, Image] = {}
-        self._deleted: dict[str, Image] = {}  # until something of their directory is synced
+        self._deleted: dict[str, Image] = {}  # until the directory is synced
         self._lock = threading.RLock()  # held while the power goes, so that no sync ends after it
 
     def opened(self, file: File) -> None:
@@ -93,8 +93,13 @@ class PowerCut(Disk):
         with self._lock:
             self._tick()
             if file.path:
-                self._images[file.path].settle()
-                self._deleted.pop(file.path, None)
+                image = self._images[file.path]
+                if not image.synced and file.role in (WAL, JOURNAL):
+                    # SQLite's own VFS syncs the directory with the first sync of such a file.
+                    self._deleted.clear()
+                    for each in self._images.values():
+                        each.synced = True
+                image.settle()
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
         with self._lock:

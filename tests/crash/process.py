@@ -33,11 +33,13 @@ class Process:
         self.orders = orders
         self.journal = Path(orders.journal)
         self._before = self.lines()
+        self._errors = self.journal.with_suffix(".err").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.writer", json.dumps(attrs.asdict(orders))],
             cwd=ROOT,
             env=_environment(),
             stdin=subprocess.PIPE,
+            stderr=self._errors,
         )
 
     def lines(self) -> int:
@@ -84,6 +86,7 @@ class Process:
     def _close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
+        self._errors.close()
 
 
 def _environment() -> dict[str, Any]:

@@ -127,7 +127,7 @@ class Judge:
         for op, key in said.performed:
             keys.setdefault(op, set()).add(key)
         for op, used in keys.items():
-            if op not in now.main:
+            if op not in now.main and self.durable:  # else a performed effect may be forgotten
                 yield Finding(f"effect of {op}", "nothing, for it was not committed", "performed")
             if len(used) > 1:
                 yield Finding(f"effect of {op}", "one key", ", ".join(sorted(used)))
