@@ -7,7 +7,7 @@ from itertools import count, islice
 from typing import Any
 
 from bench.figure import OURS
-from bench.ours import SALARY, SCORE, Ours
+from bench.ours import SALARY, Ours
 from bench.timing import Stage
 from bench.workload import Person
 from persistence.db import Db
@@ -34,20 +34,26 @@ def branching(store: Ours, times: int) -> Stage[list[str]]:
     return Stage(OURS, prepare=lambda: [_name() for _ in range(times)], run=run, operations=times)
 
 
-def committing(store: Ours, times: int, facts: int, *, name: str) -> Stage[None]:
-    """Commits of so many facts each; a branch is made of so many."""
+def _cells(turn: int, facts: int, people: int) -> range:
+    """The people whose salary the commit of this turn changes: others at each turn."""
+    start = 1 + turn * facts % (people - facts)
+    return range(start, start + facts)
+
+
+def committing(store: Ours, times: int, facts: int, people: int, *, name: str) -> Stage[None]:
+    """Commits that change so many facts each."""
     transact = store.substrate.fact.transact
     turns = count(1)
 
     def run(_: None) -> None:
-        for value in islice(turns, times):
-            transact([[":db/add", e, SCORE, value] for e in range(1, facts + 1)])
+        for turn in islice(turns, times):
+            transact([[":db/add", e, SALARY, -turn] for e in _cells(turn, facts, people)])
 
     return Stage(name, prepare=lambda: None, run=run, operations=times)
 
 
 def forking(
-    store: Ours, times: int, facts: int, *, refs: bool = False, name: str = OURS
+    store: Ours, times: int, facts: int, people: int, *, refs: bool = False, name: str = OURS
 ) -> Stage[None]:
     """Transactions that fork into four candidates of so many facts each, and keep one.
 
@@ -56,27 +62,27 @@ def forking(
     txn = store.substrate.txn
     turns = count(1)
 
-    def candidate(place: int, value: int) -> Callable[[Transaction], int]:
-        cells = range(1 + place * facts, 1 + (place + 1) * facts)
+    def candidate(place: int, turn: int) -> Callable[[Transaction], int]:
+        cells = _cells(CANDIDATES * turn + place, facts, people)
 
         def transacted(tx: Transaction) -> int:
-            tx.transact([[":db/add", e, SCORE, value] for e in cells])
+            tx.transact([[":db/add", e, SALARY, -turn] for e in cells])
             return place
 
         def referred(tx: Transaction) -> int:
             for e in cells:
-                tx.ref(e, SCORE).set(value)
+                tx.ref(e, SALARY).set(-turn)
             return place
 
         return referred if refs else transacted
 
-    def body(tx: Transaction, value: int) -> Any:
-        tried = [candidate(place, value) for place in range(CANDIDATES)]
+    def body(tx: Transaction, turn: int) -> Any:
+        tried = [candidate(place, turn) for place in range(CANDIDATES)]
         return tx.fork(tried, score=lambda outcome: outcome.value).value
 
     def run(_: None) -> None:
-        for value in islice(turns, times):
-            kept = txn.run(body, value)
+        for turn in islice(turns, times):
+            kept = txn.run(body, turn)
             assert kept == CANDIDATES - 1
 
     return Stage(name, prepare=lambda: None, run=run, operations=times)

@@ -48,15 +48,15 @@ def _beside(figure: Figure) -> bool | None:
 def _forking(lab: Lab, store: Any, size: int) -> None:
     from bench.ours_branches import committing, forking  # noqa: PLC0415  # an option
 
-    times, facts = lab.scale.begun, lab.scale.forked
+    times, facts, people = lab.scale.begun, lab.scale.forked, size // 5
     lab.measure(
         FORK.format(size),
-        [forking(store, times, facts)],
+        [forking(store, times, facts, people)],
         Must(f"≤ {FORKED:g} ms besides the one commit", _beside),
         base=PLAIN,
         beside=[
-            forking(store, times, facts, refs=True, name=REFS),
-            committing(store, times, facts, name=PLAIN),
+            forking(store, times, facts, people, refs=True, name=REFS),
+            committing(store, times, facts, people, name=PLAIN),
         ],
     )
 
@@ -76,7 +76,7 @@ def _beginning(lab: Lab) -> None:
             [branching(store, begun)],
             within(1, "one commit"),
             base=COMMIT,
-            beside=[committing(store, begun, FACTS, name=COMMIT)],
+            beside=[committing(store, begun, FACTS, size // 5, name=COMMIT)],
             note=f"a commit of {FACTS} facts, as many as a branch is made of",
         )
         bytes_ = grown(store, 10 * begun)
