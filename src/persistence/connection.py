@@ -34,7 +34,6 @@ from persistence.values import Keyword
 _LOG = logging.getLogger("persistence")
 _RETRIES: Final = 10  # a store that is still contended after so many tries is overloaded
 
-_POLL: Final = 0.02  # seconds between looks at what other processes have committed
 _BULK: Final = 1_000  # forms from which on the garbage collector costs more than it finds
 
 Listener = Callable[[Report], None]
@@ -215,21 +214,23 @@ class Connection:
                 hint="write through the transaction; leave other writes to its effects",
             )
 
-    def changed(self, t: int, timeout: float) -> int:
-        """Waits until the head is later than *t*, for *timeout* seconds at most; gives the head.
+    @contextmanager
+    def watching(self) -> Iterator[Callable[[int, float], int]]:
+        """Gives a function that waits until the head is later than a t, for so many seconds at
+        most, and gives the head. Commits of any process wake it."""
+        with self.store.watch() as watch:
 
-        A commit of this process wakes it at once, one of another process within 20 ms.
-        """
-        end = monotonic() + timeout
-        while True:
-            with self.store.snapshot() as snapshot:
-                head = snapshot.head().t
-            left = end - monotonic()
-            if head > t or left <= 0:
-                return head
-            with self._moved:
-                if self.catalog.t <= t:
-                    self._moved.wait(min(left, _POLL))
+            def changed(t: int, timeout: float) -> int:
+                end = monotonic() + timeout
+                while True:
+                    with self.store.snapshot() as snapshot:
+                        head = snapshot.head().t
+                    left = end - monotonic()
+                    if head > t or left <= 0:
+                        return head
+                    watch.wait(left, self._moved)
+
+            yield changed
 
     def _enqueued(self, request: Request) -> Report:
         self._refuse_nesting()

@@ -207,9 +207,13 @@ class Runner:
                 hint="read what it waits for through tx before tx.retry()",
             )
         seen = transaction.basis
+        with self.connection.watching() as changed:
+            self._until(changed, transaction.reads, seen)
+
+    def _until(self, changed: Callable[[int, float], int], reads: Footprints, seen: int) -> None:
         while True:
             left = self.deadline.left()
-            head = self.connection.changed(seen, _LONG if left is None else max(left, 0.0))
+            head = changed(seen, _LONG if left is None else max(left, 0.0))
             if head > seen:
                 with self.connection.snapshot() as snapshot:
                     self.connection.catalog.refresh(snapshot, snapshot.head())

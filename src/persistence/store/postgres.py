@@ -29,6 +29,7 @@ from persistence.store.postgres_open import (
     prepare,
 )
 from persistence.store.postgres_read import PostgresSnapshot
+from persistence.store.postgres_watch import Watch, watch
 from persistence.store.postgres_write import PostgresSession
 from persistence.store.protocol import Size
 
@@ -52,7 +53,7 @@ class PostgresStore:
     """A store in one schema. See :class:`persistence.store.protocol.Store`."""
 
     def __init__(self, uri: str, options: PostgresOptions) -> None:
-        self._given = uri
+        self._given = lambda: uri  # a function shows no password
         self._address = address(uri, options)
         self.uri = str(self._address)
         self.options = options
@@ -91,8 +92,11 @@ class PostgresStore:
             raise read_only(self.uri)
         return exclusive(self._address, self.options, name)
 
+    def watch(self) -> AbstractContextManager[Watch]:
+        return watch(self._address, self.options)
+
     def reopening(self) -> tuple[str, dict[str, Any]]:
-        return self._given, {**attrs.asdict(self.options), "create": False}
+        return self._given(), {**attrs.asdict(self.options), "create": False}
 
     def size(self) -> Size:
         with self.snapshot() as snapshot:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
+import attrs
 import psycopg
 from psycopg.pq import TransactionStatus
 
@@ -41,6 +42,7 @@ from persistence.store.postgres_statements import (
     text_rows,
     together,
 )
+from persistence.store.postgres_watch import Channel
 from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Head, Owned, TxRow
 
 _COPY: Final = 300  # rows from which COPY is faster than arrays
@@ -59,6 +61,8 @@ class PostgresSession(PostgresReads):
         self._counted = 0  # rectangles written when the planner last looked
         self._uncounted = 0
         self._known: Head | None = None
+        told = Channel.of(connections.address).told
+        self._tx = attrs.evolve(TX, sql=f"{TX.sql} WHERE {told}")
         self._last: TxRow | None = None
 
     def __enter__(self) -> PostgresSession:
@@ -189,7 +193,7 @@ class PostgresSession(PostgresReads):
         ]
         self._remove(batch.remove)
         self._write(
-            (TX, [header]),
+            (self._tx, [header]),
             (ATTR, batch.attributes),
             (BLOB, batch.blobs),
             (LOG, log),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from threading import Condition
 from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
@@ -245,6 +246,17 @@ class Session(Snapshot, Protocol):
         ...
 
 
+class Watch(Protocol):
+    """What hears of commits, from when it was begun on."""
+
+    def wait(self, seconds: float, here: Condition) -> None:
+        """Waits until something may have been committed by any process, for *seconds* at most.
+
+        *here* is notified by commits of this process. Waking up for nothing is allowed.
+        """
+        ...
+
+
 class Store(Protocol):
     """One backend on one database."""
 
@@ -267,6 +279,10 @@ class Store(Protocol):
         Raises:
             StoreBusy: somebody else was inside for longer than the busy timeout.
         """
+        ...
+
+    def watch(self) -> AbstractContextManager[Watch]:
+        """What hears of commits of any process while the block lasts."""
         ...
 
     def reopening(self) -> tuple[str, dict[str, Any]] | None:

@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -32,6 +32,7 @@ from persistence.store.sqlite_errors import closed, read_only
 from persistence.store.sqlite_exclusive import Exclusive
 from persistence.store.sqlite_open import SqliteOptions, connect, prepare
 from persistence.store.sqlite_read import SqliteSnapshot
+from persistence.store.sqlite_watch import Watch
 from persistence.store.sqlite_write import SqliteSession
 
 _TABLES: Final = ("attr", "tx", "log", "fact", "blob", "text")
@@ -91,6 +92,9 @@ class SqliteStore:
         if not self.writable:
             raise read_only(self.uri)
         return self._exclusive.hold(name)
+
+    def watch(self) -> AbstractContextManager[Watch]:
+        return nullcontext(Watch(self.snapshot()))
 
     def reopening(self) -> tuple[str, dict[str, Any]] | None:
         if self._remove is not None:
