@@ -80,6 +80,8 @@ class Parent(Trying, Protocol):
 
     def lend(self, count: int) -> Loan: ...
 
+    def new(self) -> int: ...
+
     def one(self) -> tuple[UUID, int]: ...
 
     def declare(self, declarations: Iterable[Mapping[str, Any]]) -> None: ...
@@ -273,7 +275,7 @@ def _record(parent: Parent, winner: Outcome, outcomes: Iterable[Outcome]) -> UUI
     key, fork = parent.one()
     facts: list[tuple[int, Keyword, Any]] = [(fork, _ID, key)]
     for outcome in outcomes:
-        _, e = parent.one()
+        e = parent.new()
         won = outcome is winner
         facts += [(fork, _CANDIDATES, e), (e, _LABEL, outcome.label), (e, _WON, won)]
         if outcome.score is not None:

@@ -68,10 +68,15 @@ class Reserved:
         """The next id of this thread; at least one is there."""
         return self.ready(1)
 
-    def one(self) -> tuple[UUID, int]:
-        """One id, and a name for it that is like no other in the world."""
+    def entity(self) -> int:
+        """One id."""
         e = self.follow()
         self.use(e + 1)
+        return e
+
+    def one(self) -> tuple[UUID, int]:
+        """One id, and a name for it that is like no other in the world."""
+        e = self.entity()
         return uuid5(self._salt, str(e)), e
 
     def lend(self, count: int) -> Loan:

@@ -155,6 +155,10 @@ class Transaction:
         """As :meth:`record`, for facts about new entities, which nothing has to be asked about."""
         self.state.notes.extend(facts)
 
+    def new(self) -> int:
+        """A new entity."""
+        return self._reserved.entity()
+
     def one(self) -> tuple[UUID, int]:
         """A new entity, and a name for it that is like no other in the world."""
         return self._reserved.one()

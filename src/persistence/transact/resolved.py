@@ -102,7 +102,8 @@ def _resolved(op: Operation, resolver: Resolver) -> Operation | None:
         if op.attribute.tuple_attrs:
             return None  # it follows its parts, and has been compared with them
         value = _id(resolver.required, op.value) if op.attribute.ref else op.value
-        return op._replace(e=_id(resolver.required, op.e), value=value)
+        e = op.e
+        return Add(e if type(e) is int else _id(resolver.required, e), op.attribute, value, op.span)
     e = _id(resolver.entity, op.e)
     if e is None:
         return None
