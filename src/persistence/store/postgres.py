@@ -53,7 +53,7 @@ class PostgresStore:
     """A store in one schema. See :class:`persistence.store.protocol.Store`."""
 
     def __init__(self, uri: str, options: PostgresOptions) -> None:
-        self._given = lambda: uri  # a function shows no password
+        self._given: Callable[[], str] = lambda: uri  # a function shows no password
         self._address = address(uri, options)
         self.uri = str(self._address)
         self.options = options
