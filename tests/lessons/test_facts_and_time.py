@@ -1,8 +1,9 @@
 """Lessons 1 to 8, 10 and 11: what earlier systems got wrong about facts and time.
 
-Lesson 9, on what reads and writes cost, is in test_flat_cost.py. The state machine in
-tests/time/test_model.py holds random writes and reads on both axes against a model, and so
-searches for further failures of lessons 2 to 5; the cases here are those that were reproduced.
+Lesson 9, on what reads and writes cost, is in test_flat_cost.py; what lessons 8 and 11 say of
+branches is in test_branches.py. The state machine in tests/time/test_model.py holds random writes
+and reads on both axes against a model, and so searches for further failures of lessons 2 to 5; the
+cases here are those that were reproduced.
 """
 
 from __future__ import annotations
@@ -443,7 +444,7 @@ def test_a_held_value_never_changes_under_later_writes(
 
 
 def test_a_line_of_speculation_never_writes_to_what_it_starts_from(s: Substrate) -> None:
-    """Lesson 8: speculation, the branch there is today, leaves store and parent as they are."""
+    """Lesson 8: speculation leaves store and parent as they are."""
     e = s.fact.transact([{"db/id": "e", "name": "x"}]).tempids["e"]
     db, rows = s.fact.db(), s.statistics().rows
     trials = [db.with_([{"db/id": e, "name": f"trial {n}"}, {"name": "new"}]) for n in range(3)]
