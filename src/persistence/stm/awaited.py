@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import attrs
 
 from persistence.db import Report
 from persistence.stm.bound import BoundRef
+from persistence.stm.fold import Folded
+from persistence.stm.fork import Forked
+from persistence.stm.outbox import ATTEMPTS, Delivery
 from persistence.stm.reference import Ref
 from persistence.stm.transaction import Transaction
 from persistence.stm.txn import Txn
@@ -99,6 +103,21 @@ class AsyncTransaction:
         async with self.nested() as child:
             return await _carried_out(body, child, args)
 
+    async def effect(self, operation: Any, /, **args: Any) -> UUID:
+        """See :meth:`Transaction.effect`."""
+        return await asyncio.to_thread(lambda: self.value.effect(operation, **args))
+
+    async def fork(self, candidates: Any, **options: Any) -> Forked:
+        """See :meth:`Transaction.fork`; candidates that are coroutine functions are awaited, all
+        at once, and get awaited transactions."""
+        threaded = _threaded_all(candidates)
+        return await asyncio.to_thread(lambda: self.value.fork(threaded, **options))
+
+    async def fold(self, items: Iterable[Any], step: Callable[..., Any], **options: Any) -> Folded:
+        """See :meth:`Transaction.fold`; *step* may be a coroutine function."""
+        threaded = _threaded(step)
+        return await asyncio.to_thread(lambda: self.value.fold(items, threaded, **options))
+
     def __repr__(self) -> str:
         return f"<Async {self.value!r}>"
 
@@ -170,6 +189,32 @@ class AsyncTxn:
 
         return await asyncio.to_thread(self._txn.watch, target, relay)
 
+    async def fork(self, candidates: Any, **options: Any) -> Forked:
+        """See :meth:`Txn.fork`; candidates that are coroutine functions are awaited, all at once,
+        and get awaited transactions."""
+        threaded = _threaded_all(candidates)
+        return await asyncio.to_thread(lambda: self._txn.fork(threaded, **options))
+
+    async def fold(self, items: Iterable[Any], step: Callable[..., Any], **options: Any) -> Folded:
+        """See :meth:`Txn.fold`; *step* may be a coroutine function."""
+        threaded = _threaded(step)
+        return await asyncio.to_thread(lambda: self._txn.fold(items, threaded, **options))
+
+    def handler(
+        self, operation: Any, function: Callable[..., Any], *, attempts: int = ATTEMPTS
+    ) -> Callable[[], None]:
+        """See :meth:`Txn.handler`; *function* may be a coroutine function, and runs on this loop
+        then."""
+        return self._txn.handler(operation, _threaded(function), attempts=attempts)
+
+    async def deliver(self) -> list[Delivery]:
+        """See :meth:`Txn.deliver`."""
+        return await asyncio.to_thread(self._txn.deliver)
+
+    async def effects(self, state: Any = None) -> list[Delivery]:
+        """See :meth:`Txn.effects`."""
+        return await asyncio.to_thread(self._txn.effects, state)
+
 
 @asynccontextmanager
 async def _attempt(
@@ -191,3 +236,23 @@ async def _carried_out(body: Callable[..., Any], child: AsyncTransaction, args: 
     if inspect.iscoroutinefunction(body):
         return await body(child, *args)
     return await asyncio.to_thread(body, child.value, *args)
+
+
+def _threaded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """*function* for a thread: a coroutine function is awaited on this event loop, and gets the
+    awaited form of the transaction it is given."""
+    if not inspect.iscoroutinefunction(function):
+        return function
+    loop = asyncio.get_running_loop()
+
+    def carried_out(*args: Any) -> Any:
+        given = [AsyncTransaction(arg) if isinstance(arg, Transaction) else arg for arg in args]
+        return asyncio.run_coroutine_threadsafe(function(*given), loop).result()
+
+    return carried_out
+
+
+def _threaded_all(candidates: Any) -> Any:
+    if isinstance(candidates, Mapping):
+        return {label: _threaded(candidate) for label, candidate in candidates.items()}
+    return [_threaded(candidate) for candidate in candidates]
