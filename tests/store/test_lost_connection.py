@@ -48,6 +48,17 @@ def test_a_snapshot_that_loses_its_connection_says_so(
     assert postgres.snapshot().head().t == 0
 
 
+def test_a_bounded_query_that_loses_its_connection_says_so(
+    postgres: PostgresStore, admin: psycopg.Connection
+) -> None:
+    bounded = postgres.interrupt_after(600)
+    with pytest.raises(ConnectionLost), postgres.snapshot() as snapshot, bounded:
+        snapshot.head()
+        admin.execute(KILL_OTHERS)
+        snapshot.rows("SELECT 1")
+    assert postgres.snapshot().head().t == 0
+
+
 def test_a_connection_lost_before_the_commit_has_written_nothing(
     postgres: PostgresStore, admin: psycopg.Connection
 ) -> None:
@@ -133,6 +144,7 @@ PASSING = [
     "the database system is in recovery mode",
     "the database system is not yet accepting connections",
     "the database system is not accepting connections",
+    "terminating connection due to administrator command",
     "sorry, too many clients already",
     "remaining connection slots are reserved for roles with the SUPERUSER attribute",
 ]

@@ -19,7 +19,7 @@ _SECRETS: Final = frozenset({"password", "sslpassword", "passfile", "scram_clien
 # What a server says that refuses for now: while it starts, stops or recovers, and when it is full.
 _PASSING: Final = (
     *("starting up", "shutting down", "recovery", "accepting connections"),
-    *("too many", "connection slots"),
+    *("terminating connection", "too many", "connection slots"),
 )
 _PREPARE_AFTER: Final = 5  # executions; what is asked only once is not worth preparing
 _FORMAT: Final = "format"  # the key in meta of the number of the last migration
@@ -123,8 +123,6 @@ def connect(place: Address, options: PostgresOptions) -> Connection:
     # libpq tells a refusal from a silence in the text of its message only.
     try:
         connection = psycopg.connect(**{**place.parameters, **settings(options)})
-        ready(connection, options)
-        return connection
     except psycopg.OperationalError as error:
         text = str(error)
         if "FATAL" in text and not any(passing in text for passing in _PASSING):
@@ -134,6 +132,12 @@ def connect(place: Address, options: PostgresOptions) -> Connection:
                 uri=str(place),
             ) from error
         raise lost(str(place), "not committed", error) from error
+    try:
+        ready(connection, options)
+    except psycopg.Error as error:
+        connection.close()
+        raise translated(error, str(place), connection) from error
+    return connection
 
 
 def prepare(connection: Connection, place: Address, options: PostgresOptions) -> None:

@@ -326,9 +326,9 @@ class PostgresSnapshot(PostgresReads):
         return found
 
     def _limit(self) -> None:
-        cursor = self._ready()
+        self._ready()
         if self.deadline is None:
-            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+            super().rows("SET LOCAL statement_timeout TO DEFAULT")
             self._limited = False
             return
         left = self.deadline - time.monotonic()
@@ -338,5 +338,5 @@ class PostgresSnapshot(PostgresReads):
                 hint="give it more time, or bind more of its variables",
                 budget="seconds",
             )
-        cursor.execute(f"SET LOCAL statement_timeout = {max(1, round(left * 1000))}")
+        super().rows(f"SET LOCAL statement_timeout = {max(1, round(left * 1000))}")
         self._limited = True
