@@ -22,7 +22,7 @@ import attrs
 from persistence import Substrate
 from persistence.errors import PersistenceError
 from persistence.maintenance import Finding
-from tests.crash.journal import heard
+from tests.crash.journal import COMMITTED, heard
 from tests.crash.points import POINTS, Point
 from tests.crash.process import Process
 from tests.crash.servers import Pooler, Server, pgbouncer
@@ -187,7 +187,7 @@ class Campaign:
                     self._strike(server, way, site.database)
                 self.tally.kills[way] += 1
             for writer in writers:
-                writer.wait_for(10)  # it writes again
+                writer.wait_for(5, COMMITTED)  # it writes again
             for writer in writers:
                 writer.kill()
                 self.tally.kills["process"] += 1
@@ -258,6 +258,8 @@ class Campaign:
             self._leave()
 
     def _looked(self, site: Site) -> list[Finding]:
+        if self.server is not None:
+            self.server.admin().close()  # it may be recovering
         try:
             with Substrate.open(site.uri) as s:
                 if not s.fact.db().basis:  # the power went before it was founded

@@ -32,7 +32,6 @@ class Process:
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         self.journal = Path(orders.journal)
-        self._before = self.lines()
         self._errors = self.journal.with_suffix(".err").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.writer", json.dumps(attrs.asdict(orders))],
@@ -42,19 +41,22 @@ class Process:
             stderr=self._errors,
         )
 
-    def lines(self) -> int:
-        return self.journal.read_bytes().count(b"\n") if self.journal.exists() else 0
+    def said(self, word: str) -> int:
+        """How many lines say *word*, of all writers of this journal; "" for any."""
+        if not self.journal.exists():
+            return 0
+        return self.journal.read_bytes().count(f'"say": "{word}'.encode())
 
-    def wait_for(self, count: int) -> None:
-        """Until *count* more lines were said than when it was started or last waited for."""
+    def wait_for(self, count: int, word: str = "") -> None:
+        """Until *count* more lines say *word*."""
         end = time.monotonic() + PATIENCE
-        while (now := self.lines()) < self._before + count:
+        before = self.said(word)
+        while (now := self.said(word)) < before + count:
             if self._process.poll() is not None:
                 raise WriterFailed(f"the writer ended: {self.failures()}")
             if time.monotonic() > end:
-                raise WriterFailed(f"{now - self._before} of {count} lines in {PATIENCE} s")
+                raise WriterFailed(f"{now - before} of {count} lines in {PATIENCE} s")
             time.sleep(_PAUSE)
-        self._before = now
 
     def wait(self) -> int:
         """Its exit code, once it has ended."""
