@@ -39,7 +39,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     one("--ops", type=int, default=1_000, help="requests of each workload, over all workers")
     one("--kills", type=int, default=0, help="how often a process is killed")
     one("--isolation", choices=ISOLATIONS, default="serializable")
-    one("--way", choices=WAYS, default="alter", help="by what values are changed")
+    one("--way", choices=[*WAYS, "mixed"], default="alter", help="by what values are changed")
     one("--reads", choices=READS, default="refs", help="by what values are read")
     one("--seed", type=int, help="by default another one each time")
     one("--directory", type=Path, help="where histories are kept")

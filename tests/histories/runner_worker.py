@@ -19,7 +19,7 @@ from persistence import FrozenClock, Substrate
 from persistence.errors import ConnectionLost, StoreBusy, TransactionFailed
 from persistence.stm import Transaction
 from tests.histories.history import Mop, Op
-from tests.histories.microops import Request, execute
+from tests.histories.microops import WAYS, Request, execute
 from tests.histories.runner_cells import Unguarded, cells
 from tests.histories.workloads import WORKLOADS, Workload
 
@@ -39,7 +39,7 @@ class Plan:
     workers: int = 3
     requests: int = 40
     seed: int = 0
-    way: str = "alter"
+    way: str = "alter"  # or "mixed": one after the other
     reads: str = "refs"
     isolation: str = "serializable"
     frozen: int | None = None  # the instant at which every worker's clock stands
@@ -96,15 +96,16 @@ class Worker:
 
     def _committed(self, name: str, request: Request, began: int) -> tuple[Mop, ...]:
         plan, space = self.plan, _SPACES[name]
+        way = WAYS[self._noted[name] % len(WAYS)] if plan.way == "mixed" else plan.way
         if plan.isolation == "read-committed":
             client = Unguarded(self.s, space)
-            done = execute(request.mops, client, way=plan.way)
+            done = execute(request.mops, client, way=way)
             client.commit()
             return done
 
         def body(tx: Transaction) -> tuple[Mop, ...]:
             since = self._lost(name) or began
-            done = execute(request.mops, cells(tx, plan.reads, space), way=plan.way)
+            done = execute(request.mops, cells(tx, plan.reads, space), way=way)
             self._seen = since, tuple(outside(done)), monotonic_ns()
             return done
 

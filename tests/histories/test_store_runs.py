@@ -71,7 +71,7 @@ def test_processes_are_strictly_serializable(store_uri: str, tmp_path: Path) -> 
 def test_processes_that_are_killed_leave_it_strictly_serializable(
     store_uri: str, tmp_path: Path
 ) -> None:
-    plan = Plan(workers=3, requests=8, way="commute", kills=3)
+    plan = Plan(workers=3, requests=8, way="mixed", kills=3)
     outcome = run(plan, store_uri, tmp_path, processes=True)
     assert outcome.clean, outcome.explained
     assert outcome.kills == 3

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from persistence.connection import Connection
-from persistence.errors import ForkError
+from persistence.errors import ForkError, TransactionError
 from persistence.stm.bound import BoundRef
 from persistence.stm.fold import Folded, Marker, Pick, Step, resumed
 from persistence.stm.fork import Choose, Forked
@@ -96,14 +96,24 @@ class Txn:
     def once(self, **settings: Any) -> AbstractContextManager[Transaction]:
         """One attempt, as a `with` block: Python cannot run a block twice.
 
+        Takes the settings of :meth:`run`, except for those that are about further attempts.
+
         Raises:
             Conflict: what it read has changed since; nothing was written.
+            TransactionError: a setting that one attempt cannot honour.
 
         >>> with s.txn.once() as tx:
         ...     _ = tx.transact([{"db/id": ada, "user/city": "London"}])
         >>> tx.report.t == s.fact.db().basis
         True
         """
+        for name in ("attempts", "backoff", "serial_after"):
+            if settings.get(name):  # a serial_after of 0 is honoured: it is about the first
+                raise TransactionError(
+                    f"a block that is entered once has no use for {name}",
+                    hint="use s.txn.run, or `for attempt in s.txn.attempts()`",
+                    setting=name,
+                )
         runner = self._runner(settings)
         runner.single = True
         return runner.attempt()
