@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import assume, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from persistence import Keyword, Substrate
 from persistence.clock import FrozenClock
@@ -37,6 +45,12 @@ from tests.time.steps import (
 LINES = 6  # at most
 PLAIN = [name for name in ATTRIBUTES if name not in REFS]
 points = st.integers(0, POINTS + 1)
+few = st.tuples(  # of one entity, so that lines disagree often
+    st.sampled_from(("add", "add", "add", "retract", "retractAttribute")),
+    st.sampled_from([(101, a, v) for a in ("one", "many") for v in ("x", "y", 1)]),
+    st.none() | spans(),
+)
+_numbers = itertools.count(1)
 Told = dict[tuple[Fact, Any, bool], set[int]]
 
 
@@ -58,13 +72,18 @@ def changes(datoms: Any) -> dict[tuple[Fact, bool], set[int]]:
 
 
 class Branching(RuleBasedStateMachine):
+    server: str | None = None  # the URI of a PostgreSQL database; else a file of SQLite
+
     def __init__(self) -> None:
         super().__init__()
         self.point = 0
         self.clock = FrozenClock(START)
         self.place = tempfile.TemporaryDirectory()
-        self.uri = Path(self.place.name) / "store.db"
-        self.store = Substrate.open(self.uri, clock=self.clock, synchronous="OFF")
+        self.uri = str(Path(self.place.name) / "store.db")
+        if self.server is not None:
+            mark = "&" if "?" in self.server else "?"
+            self.uri = f"{self.server}{mark}schema=branches_{next(_numbers)}"
+        self.store = self.opened()
         self.lines = {"main": Line(new_model(), "main", None, 0)}
 
     # ------------------------------------------------------------------------------- writes
@@ -93,7 +112,9 @@ class Branching(RuleBasedStateMachine):
 
     @rule(data=st.data(), wanted=st.lists(operations, min_size=1, max_size=4), whole=spans())
     def transact(self, data: st.DataObject, wanted: Any, whole: Any) -> None:
-        line = self.line(data)
+        self.say(self.line(data), wanted, whole)
+
+    def say(self, line: Line, wanted: Any, whole: Any) -> None:
         report = said(self.fact(line), line, self.point, wanted, whole)
         if report is not None:
             line.ts.append(report.t)
@@ -103,6 +124,20 @@ class Branching(RuleBasedStateMachine):
     def merge(self, data: st.DataObject, resolve: Any) -> None:
         into, source = self.line(data), self.line(data)
         assume(into is not source)
+        self.merge_into(into, source, resolve)
+
+    @rule(data=st.data(), resolve=st.sampled_from(("ours", "theirs")))
+    def two_lines_go_on_and_are_merged(self, data: st.DataObject, resolve: Any) -> None:
+        if len(self.lines) < LINES:
+            self.begin(data, past=False)
+        into, source = self.line(data), self.line(data)
+        for line in (into, source):
+            for wanted in data.draw(st.lists(st.lists(few, min_size=1, max_size=2), max_size=2)):
+                self.say(line, wanted, None)
+        if into is not source:
+            self.merge_into(into, source, resolve)
+
+    def merge_into(self, into: Line, source: Line, resolve: Any) -> None:
         base = merge_base(self.lines, into, source, self.head)
         state, conflicts = merged(base, into.states[-1], source.states[-1], into.many, resolve)
         planned = self.store.branch.merge(source.name, into=into.name, dry_run=True)
@@ -196,7 +231,7 @@ class Branching(RuleBasedStateMachine):
 
     @rule(point=points)
     def who_opens_it_anew_sees_the_same(self, point: int) -> None:
-        with Substrate.open(self.uri, clock=self.clock, synchronous="OFF") as other:
+        with self.opened() as other:
             for line in self.lines.values():
                 db = other.branch.open(line.name, discarded=True).fact.db()
                 assert seen(db, point) == line.holds_at(self.head, point)
@@ -216,6 +251,10 @@ class Branching(RuleBasedStateMachine):
             self.place.cleanup()
 
     # ------------------------------------------------------------------------------ helpers
+
+    def opened(self) -> Substrate:
+        options = {} if self.server is not None else {"synchronous": "OFF"}
+        return Substrate.open(self.uri, clock=self.clock, **options)
 
     @property
     def head(self) -> int:
@@ -246,4 +285,12 @@ def _listed(found: Any) -> Any:
 
 
 TestBranching = Branching.TestCase
-TestBranching.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestBranching.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+
+
+def test_the_same_on_postgres(postgres_uri: str) -> None:
+    class OnPostgres(Branching):
+        server = postgres_uri
+
+    few_examples = settings(max_examples=4, stateful_step_count=12, deadline=None)
+    run_state_machine_as_test(OnPostgres, settings=few_examples)
