@@ -46,8 +46,9 @@ WAYS: Final[dict[Backend, dict[str, int]]] = {  # and how often each, among a hu
 _ROUNDS: Final = 10  # that one store lives
 _LINES: Final = 150  # of the journal, at most, until a kill
 _OPENING: Final = 0.15  # of the kills hit a writer that has not begun to write
-_STARTING: Final = 0.8  # seconds, about what a writer takes to begin
+_STARTING: Final = 0.1  # seconds, about what a writer takes to begin
 _CUT: Final = 2_000  # writes and syncs, at most, until the power goes
+_BIRTHS: Final = 0.2  # of the stores lose power while they are made
 _BIRTH: Final = 150  # about so many make a store
 
 
@@ -129,7 +130,7 @@ class Campaign:
             case "point":
                 self._points()
             case "power":
-                self._power()
+                self.power(birth=self._rng.random() < _BIRTHS)
             case "process":
                 site = self._at()
                 self._look(site, way, lambda: self._process(site))
@@ -226,12 +227,11 @@ class Campaign:
             self._rng.shuffle(cases)
             yield from cases
 
-    def _power(self) -> None:
+    def power(self, *, birth: bool = False) -> None:
         """Takes the power from a new store, at its birth or later, several times."""
         rng = self._rng
         full = rng.random() < 0.7
         with ExitStack() as stack:
-            birth = rng.random() < 0.2
             site = self._new_site(stack, begin=not birth)
             site.judge.durable = full
             for _ in range(rng.randrange(1, 4) if full else 1):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -26,20 +28,47 @@ class WriterFailed(AssertionError):
     """A writer ended by itself, or stands still."""
 
 
+class Nursery:
+    """The process that writers are forked from."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.nursery"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def ask(self, **request: Any) -> Any:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            raise WriterFailed(f"nothing came of {request} in {PATIENCE} s")
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@functools.cache
+def nursery() -> Nursery:
+    """The one of this process."""
+    made = Nursery()
+    atexit.register(made.close)
+    return made
+
+
 class Process:
     """One writer."""
 
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         self.journal = Path(orders.journal)
-        self._errors = self.journal.with_suffix(".err").open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.writer", json.dumps(attrs.asdict(orders))],
-            cwd=ROOT,
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stderr=self._errors,
-        )
+        self._code: int | None = None
+        self._pid: int = nursery().ask(orders=attrs.asdict(orders))
 
     def said(self, word: str) -> int:
         """How many lines say *word*, of all writers of this journal; "" for any."""
@@ -52,7 +81,7 @@ class Process:
         end = time.monotonic() + PATIENCE
         before = self.said(word)
         while (now := self.said(word)) < before + count:
-            if self._process.poll() is not None:
+            if not self._runs():
                 raise WriterFailed(f"the writer ended: {self.failures()}")
             if time.monotonic() > end:
                 raise WriterFailed(f"{now - before} of {count} lines in {PATIENCE} s")
@@ -60,13 +89,14 @@ class Process:
 
     def wait(self) -> int:
         """Its exit code, once it has ended."""
-        code = self._process.wait(PATIENCE)
-        self._close()
-        return code
+        if self._code is None:
+            self._code = nursery().ask(wait=self._pid)
+        return self._code
 
     def kill(self) -> None:
         """Kills it now; it must have been alive."""
-        self._process.send_signal(signal.SIGKILL)
+        if self._code is None:  # until somebody asks for the code, the id belongs to it
+            os.kill(self._pid, signal.SIGKILL)
         self.died()
 
     def died(self) -> None:
@@ -74,27 +104,18 @@ class Process:
         if (code := self.wait()) != -signal.SIGKILL:
             raise WriterFailed(f"the writer ended with {code}: {self.failures()}")
 
+    def failures(self) -> list[str]:
+        return [line["error"] for line in lines(self.journal) if line["say"] == FAILED]
+
     def __enter__(self) -> Process:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
+        if self._runs():
+            os.kill(self._pid, signal.SIGKILL)
             self.wait()
 
-    def failures(self) -> list[str]:
-        return [line["error"] for line in lines(self.journal) if line["say"] == FAILED]
-
-    def _close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._errors.close()
-
-
-def _environment() -> dict[str, Any]:
-    """As here, with the sources compiled once for all writers."""
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-    cache = Path(tempfile.gettempdir(), f"persistence-compiled-{os.getuid()}")
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(cache)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return environment
+    def _runs(self) -> bool:
+        if self._code is None:
+            self._code = nursery().ask(look=self._pid)
+        return self._code is None

@@ -1,17 +1,13 @@
-"""A process that writes until it is killed.
-
-    python -m tests.crash.writer '{"uri": "store.db", "journal": "journal", "name": "w1"}'
+"""A process that writes until it is killed. `nursery` bears it.
 
 Several threads do what `workload` offers, and say so in a journal. With a *point*, it does a
 little of everything, then one thing of *kind*, and ends itself at that point. It goes with the
-process that started it: at the end of its standard input it is over.
+process that bore it: at the end of its standard input it is over.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import threading
 import time
 import traceback
@@ -149,7 +145,3 @@ def _together(s: Substrate, writers: list[Writer], trip: Tripwire) -> None:
         trip.arm()
     for thread in threads:
         thread.join()
-
-
-if __name__ == "__main__":
-    main(Orders(**json.loads(sys.argv[1])))
