@@ -26,6 +26,17 @@ WAYS: dict[str, Callable[[Transaction, int], Any]] = {
 
 
 @attrs.define
+class Threads(Stage[Crew]):
+    """A stage of threads; where a figure is missed, one thread alone is profiled."""
+
+    alone: Callable[[], Any] = attrs.field(kw_only=True)
+
+    def observed(self, observe: Callable[..., Any]) -> int:
+        made, _ = observe(self.alone)
+        return int(made)
+
+
+@attrs.define
 class Counters:
     """Threads that count cells up, each increment in a transaction of its own.
 
@@ -43,21 +54,28 @@ class Counters:
     def __attrs_post_init__(self) -> None:
         self.store.transact([[":db/add", e, SCORE, 0] for e in sorted(set(self.cells))])
 
-    def counting(self, times: int) -> Stage[Crew]:
+    def counting(self, times: int) -> Threads:
         """Every thread makes *times* increments."""
+
+        def alone() -> tuple[int, int]:
+            made, bodies = self._work(self.cells[0], times)()
+            self.counted += made
+            self.bodies += bodies
+            return made, bodies
 
         def run(crew: Crew) -> None:
             for made, bodies in crew.run():
                 self.counted += made
                 self.bodies += bodies
 
-        return Stage(
+        return Threads(
             self.name,
             prepare=lambda: Crew([self._work(e, times) for e in self.cells]),
             run=run,
             normal=lambda _: self.total(),
             finish=lambda crew: crew.close(),
             operations=times * len(self.cells),
+            alone=alone,
         )
 
     def _work(self, e: int, times: int) -> Callable[[], tuple[int, int]]:

@@ -60,6 +60,8 @@ def _writing(lab: Lab, kind: Kind, name: str) -> Stage[Any]:
 def measure(lab: Lab) -> None:
     scale = lab.scale
     kinds = _kinds(lab)
+    if not kinds:
+        return
     agents = [lab.open(kind(lab.file())) for kind in kinds]
     for made in agents:
         made.begin(agent.initial(scale.keys))

@@ -80,10 +80,10 @@ def _contended(lab: Lab) -> list[Any]:
         ours = [Counters(store, way, [1] * THREADS) for store in lab.ours_on_file()]
         counters += ours
         floor = lab.open(CounterFloor(lab.file()))
-        contenders = [c.counting(times) for c in ours]
+        contenders: list[Any] = [c.counting(times) for c in ours]
         contenders += [floor.counting(THREADS, times)]
         contenders += [peer.counting(THREADS, times) for peer in _zodb(lab, figure == COMMUTE)]
-        must = Must(f"≥ {RATE:,} /s, ahead of ZODB".replace(",", " "), _ahead)
+        must = Must(f"≥ {RATE} /s, ahead of ZODB", _ahead)
         lab.measure(figure, contenders, must, base=RETRYING, unit="/s", slow=True)
     return counters
 
