@@ -45,10 +45,10 @@ def test_threads_are_strictly_serializable(store_uri: str, name: str, tmp_path: 
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(requests=10, way="commute"),
-        Plan(requests=10, way="set"),
-        Plan(requests=8, reads="queries"),
-        Plan(requests=10, frozen=FROZEN),
+        Plan(requests=6, way="commute"),
+        Plan(requests=6, way="set"),
+        Plan(requests=6, reads="queries"),
+        Plan(requests=6, frozen=FROZEN),
     ],
     ids=["commute", "set", "queries", "frozen clock"],
 )
@@ -61,7 +61,7 @@ def test_every_way_to_change_a_value_is_strictly_serializable(
 
 
 def test_processes_are_strictly_serializable(store_uri: str, tmp_path: Path) -> None:
-    plan = Plan(workers=3, requests=10)
+    plan = Plan(workers=3, requests=8)
     outcome = run(plan, store_uri, tmp_path, processes=True)
     assert outcome.clean, outcome.explained
     assert outcome.statuses["ok"] >= 3 * plan.total
@@ -71,7 +71,7 @@ def test_processes_are_strictly_serializable(store_uri: str, tmp_path: Path) -> 
 def test_processes_that_are_killed_leave_it_strictly_serializable(
     store_uri: str, tmp_path: Path
 ) -> None:
-    plan = Plan(workers=3, requests=8, way="mixed", kills=3)
+    plan = Plan(workers=3, requests=6, way="mixed", kills=3)
     outcome = run(plan, store_uri, tmp_path, processes=True)
     assert outcome.clean, outcome.explained
     assert outcome.kills == 3

@@ -208,7 +208,7 @@ def at_random(name: str, store: Stepped, *, seed: int, requests: int) -> History
 
 @pytest.mark.parametrize(("name", "way"), IN_WAYS)
 def test_serializable_is_clean(s: Substrate, name: str, way: str, tmp_path) -> None:
-    history = at_random(name, Stepped(s, way=way), seed=1, requests=15)
+    history = at_random(name, Stepped(s, way=way), seed=1, requests=10)
     dump(history, tmp_path / "history.edn")
     findings = WORKLOADS[name](CLIENTS).check(history)
     assert not findings, f"{tmp_path / 'history.edn'}\n{report(history, findings)}"
@@ -216,7 +216,7 @@ def test_serializable_is_clean(s: Substrate, name: str, way: str, tmp_path) -> N
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_serializable_queries_are_clean(s: Substrate, name: str) -> None:
-    history = at_random(name, Stepped(s, reads="queries"), seed=2, requests=15)
+    history = at_random(name, Stepped(s, reads="queries"), seed=2, requests=10)
     findings = WORKLOADS[name](CLIENTS).check(history)
     assert not findings, report(history, findings)
 
