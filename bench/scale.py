@@ -22,7 +22,7 @@ class Scale:
     imported: int = 1_000_000
     window: int = 100_000  # datoms per rate reading of the import
     edn_people: int = 1_000
-    counted: int = 200  # increments of one thread or process per sample
+    counted: int = 200  # increments of one thread per sample, four times those of a process
     branched: tuple[int, ...] = (10_000, 1_000_000)  # datoms of the stores that are branched
     begun: int = 20  # branches, or commits beside them, per sample
     merged: int = 1_000  # facts that a merge brings

@@ -45,7 +45,7 @@ def _backend(lab: Lab, backend: str, store: Any) -> None:
     """One fleet of four and one of one, at each place; the fleets that rest cost nothing."""
     from bench.ours_stm import Processes  # noqa: PLC0415  # floors run without the library
 
-    times = lab.scale.counted
+    times = lab.scale.counted // 4
     fleets: list[Processes] = []
     for place, name in _names(backend).items():
         cells = [PROCESSES * len(fleets) + cell for cell in PLACES[place]]
