@@ -10,6 +10,7 @@ import pytest
 from persistence import Substrate
 from persistence.errors import Conflict, DeadlineExceeded, TransactionError
 from persistence.stm import Transaction
+from persistence.values import Keyword
 from tests.stm.conftest import balance
 from tests.stm.test_refs import add
 
@@ -134,3 +135,17 @@ def test_a_block_that_is_entered_once_cannot_retry(s: Substrate) -> None:
     with pytest.raises(TransactionError, match="cannot retry"), s.txn.once() as tx:
         tx.get(1, "account/balance")
         tx.retry()
+
+
+def test_attributes_declared_in_several_bodies_stay_apart(s: Substrate) -> None:
+    def declare(tx: Transaction, name: str, kind: str) -> None:
+        tx.transact(f"[{{:db/ident :{name} :db/valueType :db.type/{kind}}}]")
+        tx.transact([{name: tx.basis if kind == "long" else "text"}])
+
+    for name, kind in (("made/one", "long"), ("made/two", "string"), ("made/three", "long")):
+        s.txn.run(declare, name, kind)
+    schema = s.fact.db().schema
+    entities = {schema[Keyword(f"made/{name}")].entity for name in ("one", "two", "three")}
+    assert len(entities) == 3 and None not in entities
+    assert str(schema[Keyword("made/two")].value_type) == ":db.type/string"
+    assert s.check() == []

@@ -212,7 +212,9 @@ class Resolver:
         """New ids for the tempids that name nothing yet, in order of appearance."""
         next_e = survey.next_e
         ids, groups = self.ids, self._groups
-        if any(op.attribute.ident is IDENT for op in survey.claims):
+        # A body has reserved ids, which stay; the number of an attribute is given at commit.
+        reserved = next_e >= RESERVED0
+        if not reserved and any(op.attribute.ident is IDENT for op in survey.claims):
             self._allot_attributes(survey.claims)
         for op in operations:
             e = op[0]
