@@ -24,7 +24,7 @@ from persistence.errors import PersistenceError
 from persistence.maintenance import Finding
 from tests.crash.journal import COMMITTED, heard
 from tests.crash.points import POINTS, Point
-from tests.crash.process import Process
+from tests.crash.process import Process, WriterFailed
 from tests.crash.servers import Pooler, Server, pgbouncer
 from tests.crash.stopped import stopped_at
 from tests.crash.verdict import Judge
@@ -234,9 +234,13 @@ class Campaign:
             site = self._new_site(stack, begin=not birth)
             site.judge.durable = full
             for _ in range(rng.randrange(1, 4) if full else 1):
-                where = cut(site, rng, "FULL" if full else "NORMAL", birth=birth)
+                where = "power"
+                try:
+                    where = cut(site, rng, "FULL" if full else "NORMAL", birth=birth)
+                    findings = self._looked(site)
+                except WriterFailed as error:
+                    findings = [Finding("writer", "no failure", str(error))]
                 self.tally.kills["power"] += 1
-                findings = self._looked(site)
                 self._found(where, findings)
                 birth = False
                 if findings:

@@ -29,18 +29,18 @@ _BULK: Final = 200
 _OUTAGE: Final = 0.02  # seconds until a writer whose server is away asks for it again
 _LONG: Final = "a value that is stored once, apart from the index " * 8
 
-SCHEMA: Final = """[
-    {:db/ident :op/id :db/unique :db.unique/identity}
-    {:db/ident :op/text :db/valueType :db.type/string :db/fulltext true}
-    {:db/ident :part/of :db/index true}
-    {:db/ident :worker/name :db/unique :db.unique/identity}
+START: Final = f"""[
+    {{:db/ident :op/id :db/unique :db.unique/identity}}
+    {{:db/ident :op/text :db/valueType :db.type/string :db/fulltext true}}
+    {{:db/ident :part/of :db/index true}}
+    {{:db/ident :worker/name :db/unique :db.unique/identity}}
+    [:db/add {COUNTER} :n 0]
+    [:db/add {TALLY} :n 0]
 ]"""
-START: Final = [["db/add", COUNTER, "n", 0], ["db/add", TALLY, "n", 0]]
 
 
 def found(s: Substrate) -> None:
-    """Makes an empty store ready for writers."""
-    s.fact.transact(SCHEMA)
+    """Makes an empty store ready for writers, in one transaction."""
     s.fact.transact(START)
 
 
