@@ -398,3 +398,12 @@ def test_listeners_hear_every_commit_in_order(s: Substrate) -> None:
     stop()
     s.fact.transact([{"user/age": 9}])
     assert heard == [2, 3, 4]
+
+
+def test_a_speculation_keeps_the_early_pieces_of_what_it_replaces(s: Substrate) -> None:
+    s.fact.transact([{"db/id": 2, "price": 1}], valid_from="2020-01-01")
+    s.fact.transact([{"db/id": 2, "price": 2}], valid_from="2021-01-01", valid_to="2022-01-01")
+    after = s.fact.with_([{"db/id": 2, "price": 3}]).db_after
+    days = ("2020-06-01", "2021-06-01", "2022-06-01")
+    assert [after.valid_at(day).get(2, "price") for day in days] == [1, 2, 1]
+    assert after.get(2, "price") == 3

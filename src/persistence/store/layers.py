@@ -35,6 +35,13 @@ class Layers:
         keys = pairs if len(self.line) == 1 else list(pairs)
         return self._merged(lambda branch, t: self.snapshot.live(branch, keys, t, after))
 
+    def ended(
+        self, pairs: Iterable[tuple[int, int]], asserts: Iterable[int], until: int
+    ) -> list[Live]:
+        """As `Snapshot.ended`, over the line."""
+        keys, said = list(pairs), list(asserts)
+        return self._merged(lambda branch, t: self.snapshot.ended(branch, keys, said, t, until))
+
     def live_entities(self, entities: Iterable[int], after: int = BEFORE_ALL) -> list[Live]:
         """As `Snapshot.live_entities`, over the line."""
         keys = list(entities)

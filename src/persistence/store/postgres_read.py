@@ -118,6 +118,12 @@ _FACTS: Final = f"""
     ORDER BY seg, a, e, vt, k, n, s, t0 LIMIT {_PAGE}
 """
 _BEFORE_FACTS: Final = (-1, 0, 0, 0, 0, 0, "", 0)
+_ENDED: Final = {
+    view: _PAIRS.format(
+        view=view.replace("f.vt > $3", "f.vt <= $3") + " AND f.t0 = ANY ($6::bigint[])"
+    )
+    for view in (_NOW, _THEN)
+}
 
 
 class PostgresReads(ABC):
@@ -164,6 +170,19 @@ class PostgresReads(ABC):
         return self._live(
             _PAIRS, branch, t, after, keys, [e for e, _ in keys], [a for _, a in keys]
         )
+
+    def ended(
+        self,
+        branch: int,
+        pairs: Iterable[tuple[int, int]],
+        asserts: Iterable[int],
+        t: int | None,
+        until: int,
+    ) -> list[Live]:
+        keys = list(pairs)
+        columns = [e for e, _ in keys], [a for _, a in keys], list(asserts)
+        found = self.rows(_ENDED[_NOW if t is None else _THEN], (3 * branch, t, until, *columns))
+        return [(e, a, k, joined(k, n, s), vf, vt, t0) for e, a, k, n, s, vf, vt, t0 in found]
 
     def live_entities(
         self,

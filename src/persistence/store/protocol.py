@@ -126,6 +126,18 @@ class Snapshot(Protocol):
         """The rectangles of these (e, a) pairs that end after *after*, in one statement."""
         ...
 
+    def ended(
+        self,
+        branch: int,
+        pairs: Iterable[tuple[int, int]],
+        asserts: Iterable[int],
+        t: int | None,
+        until: int,
+    ) -> list[Live]:
+        """The rectangles of these (e, a) pairs, said by the transactions *asserts*, that end at
+        the instant *until* or before, in one statement."""
+        ...
+
     def live_entities(
         self,
         branch: int,

@@ -122,6 +122,13 @@ _VIEWED: Final = {
     for sql in (_ONE_PAIR, _PAIRS, _ONE_ENTITY, _ENTITIES, _ONE_VALUE, _VALUES, _ATTRIBUTES)
     for view in (_NOW, _THEN)
 } | {(_ONE_PAIR, _NOW): _ONE_PAIR_NOW}
+_ENDED: Final = {
+    view: _PAIRS.format(
+        view=view.replace("f.vt > ?3", "f.vt <= ?3")
+        + " AND f.t0 IN (SELECT value FROM json_each(?5))"
+    )
+    for view in (_NOW, _THEN)
+}
 
 
 class SqliteReads:
@@ -156,11 +163,19 @@ class SqliteReads:
         keys = pairs if isinstance(pairs, list) else list(pairs)
         if len(keys) == 1:
             return self._live(_ONE_PAIR, branch, t, after, *keys[0])
-        groups: dict[int, set[int]] = {}
-        for e, a in keys:
-            groups.setdefault(a, set()).add(e)
-        asked = [(a, sorted(entities)) for a, entities in groups.items()]
-        return self._live(_PAIRS, branch, t, after, _json(asked)) if asked else []
+        return self._live(_PAIRS, branch, t, after, _grouped(keys)) if keys else []
+
+    def ended(
+        self,
+        branch: int,
+        pairs: Iterable[tuple[int, int]],
+        asserts: Iterable[int],
+        t: int | None,
+        until: int,
+    ) -> list[Live]:
+        sql = _ENDED[_NOW if t is None else _THEN]
+        given = (3 * branch, t, until, _grouped(pairs), _json(sorted(asserts)))
+        return self.rows(sql, given)
 
     def live_entities(
         self,
@@ -297,6 +312,14 @@ class SqliteSnapshot(SqliteReads):
                 self._cursor.execute("END")
             except apsw.Error:  # closed, or ended by the engine together with a statement
                 pass
+
+
+def _grouped(pairs: Iterable[tuple[int, int]]) -> str:
+    """(e, a) pairs as JSON: for each attribute its entities."""
+    groups: dict[int, set[int]] = {}
+    for e, a in pairs:
+        groups.setdefault(a, set()).add(e)
+    return _json([(a, sorted(entities)) for a, entities in groups.items()])
 
 
 def _json(keys: Any) -> str:

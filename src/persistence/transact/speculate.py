@@ -127,7 +127,7 @@ class SpeculativeBase:
     next_e: int
     functions: Mapping[Keyword, Callable[..., Any]]
     numbers: Mapping[Keyword, int]
-    ended: list[Live] = attrs.field(factory=list)  # what was read and is not to be changed
+    since: list[int] = attrs.field(factory=list)  # what ended by these instants was not read
 
     @property
     def schema(self) -> Schema:
@@ -156,13 +156,15 @@ class SpeculativeBase:
 
     def live(self, pairs: Iterable[tuple[int, int]], after: int) -> list[Live]:
         wanted = set(pairs)
-        rows = self._overlaid(self.stored.live(wanted), lambda e, a, k, p: (e, a) in wanted)
-        return self._open(rows, after)
+        self.since.append(after)
+        rows = self.stored.live(wanted, after)
+        return self._overlaid(rows, lambda e, a, k, p: (e, a) in wanted, after)
 
     def live_entities(self, entities: Iterable[int], after: int) -> list[Live]:
         wanted = set(entities)
-        rows = self._overlaid(self.stored.live_entities(wanted), lambda e, a, k, p: e in wanted)
-        return self._open(rows, after)
+        self.since.append(after)
+        rows = self.stored.live_entities(wanted, after)
+        return self._overlaid(rows, lambda e, a, k, p: e in wanted, after)
 
     def live_values(self, keys: Iterable[tuple[int, int, Payload]]) -> list[Live]:
         wanted = set(keys)
@@ -177,14 +179,20 @@ class SpeculativeBase:
         rows = self.stored.live_attributes(wanted)
         return self._overlaid(rows, lambda e, a, k, p: a in wanted)
 
-    def _open(self, rows: list[Live], after: int) -> list[Live]:
-        """Those of *rows* that end after *after*; the others are kept for `laid_over`, which
-        has to show again what it hides of an assert."""
-        self.ended.extend(row for row in rows if row[5] <= after)
-        return [row for row in rows if row[5] > after]
+    def ended(self, prepared: Prepared) -> list[Live]:
+        """The rectangles that were not read of the asserts that *prepared* cuts: `laid_over`
+        hides such an assert as a whole, and has to show them again."""
+        until = max(self.since, default=BEGINNING)
+        removed = prepared.cuts.remove
+        if not removed or until == BEGINNING:
+            return []
+        return self.stored.ended({key[2:0:-1] for key in removed}, {k[6] for k in removed}, until)
 
     def _overlaid(
-        self, rows: list[Live], wanted: Callable[[int, int, int, Payload], bool]
+        self,
+        rows: list[Live],
+        wanted: Callable[[int, int, int, Payload], bool],
+        after: int = BEGINNING,
     ) -> list[Live]:
         overlay = self.db.overlay
         if overlay is None:
@@ -194,7 +202,7 @@ class SpeculativeBase:
         shown += [
             (e, a, k, p, vf, vt, t0)
             for _, a, e, k, p, vf, vt, t0, t1, _, _ in overlay.rows
-            if t0 <= self.db.basis < t1 and wanted(e, a, k, p)
+            if t0 <= self.db.basis < t1 and vt > after and wanted(e, a, k, p)
         ]
         return shown
 
@@ -226,7 +234,8 @@ def speculate(
         base = _base(db, snapshot, functions, numbers, None)
         prepared = prepare(base, forms, time=_time(db, now), **options)
         prepared.encoded()  # a value that has no canonical bytes is refused here, as at a commit
-    after = laid_over(db, prepared, base.ended)
+        ended = base.ended(prepared)
+    after = laid_over(db, prepared, ended)
     ensure_entities(after, prepared, functions)
     return report(db, prepared, after)
 
@@ -253,7 +262,8 @@ def carried_out(
         )
         if not all(_plain(value) for value in prepared.typed.values.values()):
             prepared.encoded()  # what has no canonical bytes is refused here, as at a commit
-    after = laid_over(db, prepared, base.ended)
+        ended = base.ended(prepared)
+    after = laid_over(db, prepared, ended)
     ensure_entities(after, prepared, functions)
     return prepared, batch, after
 
