@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import signal
 import sys
 from contextlib import ExitStack
 from typing import get_args
@@ -26,6 +27,7 @@ def main() -> int:
         parser.error(f"{asked.backend} knows {', '.join(WAYS[asked.backend])}")
     seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
     print(f"seed {seed}", file=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server is stopped even so
     with ExitStack() as stack:
         server = stack.enter_context(Server()) if asked.backend == "postgres" else None
         campaign = Campaign(asked.backend, seed, server, tuple(asked.way), _progress, _warn)
