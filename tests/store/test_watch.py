@@ -22,10 +22,9 @@ def test_a_commit_elsewhere_ends_the_wait(store_uri: str, round: int) -> None:
 
 
 def test_a_commit_of_this_process_ends_the_wait(store_uri: str) -> None:
-    with Substrate.open(store_uri) as s:
-        with s._connection.watching() as changed:
-            t = s.fact.transact([{"note": "here"}]).t
-            assert changed(t - 1, 60.0) == t
+    with Substrate.open(store_uri) as s, s._connection.watching() as changed:
+        t = s.fact.transact([{"note": "here"}]).t
+        assert changed(t - 1, 60.0) == t
 
 
 def test_postgres_notifies_those_who_listen(fresh_postgres_uri: str) -> None:
