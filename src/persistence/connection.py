@@ -11,7 +11,7 @@ import gc
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any, Final
@@ -73,9 +73,10 @@ class Connection:
 
     def db(self, branch: int = 0) -> Db:
         """The current database value, of the main line or of a branch."""
-        with self.store.snapshot() as snapshot:
-            head = snapshot.head()
-            if head.t > self.catalog.t:
+        head = self.store.snapshot().head()
+        if head.t > self.catalog.t:
+            with self.store.snapshot() as snapshot:
+                head = snapshot.head()
                 self.catalog.refresh(snapshot, head)
         return self._value(head.t, max(self.clock.now(), head.time), branch)
 
@@ -95,6 +96,9 @@ class Connection:
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         return self.store.snapshot()
+
+    def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self.store.snapshot().rows(sql, params)
 
     def deadline(self, seconds: float) -> AbstractContextManager[Any]:
         return self.store.interrupt_after(seconds)
@@ -223,8 +227,7 @@ class Connection:
             def changed(t: int, timeout: float) -> int:
                 end = monotonic() + timeout
                 while True:
-                    with self.store.snapshot() as snapshot:
-                        head = snapshot.head().t
+                    head = self.store.snapshot().head().t
                     left = end - monotonic()
                     if head > t or left <= 0:
                         return head

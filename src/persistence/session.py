@@ -6,7 +6,7 @@ through the session, where the transactions of the same group already stand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -109,6 +109,9 @@ class SessionSource:
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         return nullcontext(self.session)
 
+    def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self.session.rows(sql, params)
+
     def deadline(self, seconds: float) -> AbstractContextManager[Any]:
         return self.inner.deadline(seconds)
 
@@ -173,6 +176,9 @@ class BranchSource:
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         return self.inner.snapshot()
+
+    def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self.inner.read(sql, params)
 
     def deadline(self, seconds: float) -> AbstractContextManager[Any]:
         return self.inner.deadline(seconds)

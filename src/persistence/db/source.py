@@ -6,7 +6,7 @@ connection is one source; a speculation wraps it with the attributes it added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -30,6 +30,10 @@ class Source(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """A consistent read of the store."""
+        ...
+
+    def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of one statement, in a snapshot of its own."""
         ...
 
     def deadline(self, seconds: float) -> AbstractContextManager[Any]:

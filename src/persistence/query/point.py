@@ -1,7 +1,7 @@
 """The point read: one attribute of one entity, the most frequent read of all.
 
 It is what `Reader.cell_rows` does, for the views that need nothing else, with everything decided
-once per attribute: a statement from a cache, three parameters, no objects in between.
+once per attribute: a statement from a cache, a few parameters, no objects in between.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def cell(db: Any, e: int, number: int) -> list[tuple[int, Payload]]:
     """The columns of every value that one attribute of one entity has in a plain view."""
     view, source = db.view, db.source
     dialect = source.dialect
-    given = {"e": e, "i": view.instant, "t": view.basis}
-    with source.snapshot() as snapshot:
-        if view.basis == snapshot.head().t:
-            form, flags = NOW, source.flags(number)
-        else:  # what came after the basis may not be known to the source yet
-            form, flags = AS_OF, ALL
-        sql, names = _statement(dialect, view.branch, view.ancestors, form, number, flags)
-        rows = snapshot.rows(sql, [given[name] for name in names])
+    given = {"e": e, "i": view.instant, "t": view.basis, "head": view.basis}
+    line = (view.branch, view.ancestors)
+    sql, names = _statement(dialect, *line, NOW, number, source.flags(number))
+    rows = source.read(sql, [given[name] for name in names])
+    if rows[0][0] != view.basis:  # what came after the basis may not be known to the source yet
+        sql, names = _statement(dialect, *line, AS_OF, number, ALL)
+        rows = source.read(sql, [given[name] for name in names])
+    found = [row for row in rows if row[1] is not None]
     if len(dialect.payload) == 1:
-        return [row[2:4] for row in rows]
-    return [(row[2], dialect.payload_of(row[2], row[3:])) for row in rows]
+        return [row[1:] for row in found]
+    return [(row[1], dialect.payload_of(row[1], row[2:])) for row in found]
 
 
 @lru_cache(maxsize=_KEPT)
@@ -49,4 +49,13 @@ def _statement(
     flags: int,
 ) -> tuple[str, tuple[str, ...]]:
     view = View(branch, form, ancestors=ancestors)
-    return statement(dialect, view, Asked(attribute=number, flags=flags, by="cell"))
+    asked = Asked(attribute=number, flags=flags, by="cell")
+    sql, names = statement(dialect, view, asked)
+    payload = ", ".join(f"x.{part}" for part in dialect.payload)
+    if form == AS_OF:
+        return f"SELECT 0, x.k, {payload} FROM ({sql}) AS x", names
+    # The head comes with the rows, so that one statement tells whether they are the present.
+    head = "(SELECT max(t) AS t FROM tx) AS h"
+    guard = f"h.t = {dialect.parameter(len(names) + 1, 'i')}"
+    text = f"SELECT h.t, x.k, {payload} FROM {head} LEFT JOIN ({sql}) AS x ON {guard}"
+    return text, (*names, "head")

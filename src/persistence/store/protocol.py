@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from threading import Condition
+from types import TracebackType
 from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
@@ -221,6 +222,20 @@ class Snapshot(Protocol):
         ...
 
 
+class Reading(Snapshot, Protocol):
+    """What one thread reads with. Entered, it stays at one state of the store; while it is not,
+    each of its reads is a snapshot of its own."""
+
+    def __enter__(self) -> Snapshot: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
 class Session(Snapshot, Protocol):
     """The one writer. Leaving it normally commits; leaving it by an exception undoes all."""
 
@@ -275,7 +290,7 @@ class Store(Protocol):
     dialect: Dialect
     uri: str
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]: ...
+    def snapshot(self) -> Reading: ...
 
     def session(self) -> AbstractContextManager[Session]: ...
 

@@ -7,7 +7,7 @@ and every question works on a speculation too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from typing import Any
@@ -51,6 +51,9 @@ class SpeculativeSource:
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         return self.inner.snapshot()
+
+    def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self.inner.read(sql, params)
 
     def deadline(self, seconds: float) -> AbstractContextManager[Any]:
         return self.inner.deadline(seconds)
