@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import apsw
 
-from persistence.errors import CorruptStore, StoreBusy, StoreError
+from persistence.errors import CorruptStore, StoreBusy, StoreError, StoreFull
 from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Owned
 from persistence.store.sqlite_errors import translated
 from persistence.store.sqlite_read import SEGMENTS, SqliteReads
@@ -88,13 +88,29 @@ class SqliteSession(SqliteReads):
             self._end_streams()
             if kind is None:
                 self._require_transaction()
-                self._run("COMMIT", ())
+                self._commit()
         finally:
             try:
                 self._undo()
             finally:
                 self._owner = None
                 self._lock.release()
+
+    def _commit(self) -> None:
+        try:
+            self._cursor.execute("COMMIT")
+        except apsw.Error as error:
+            known = translated(error, self._uri, self.connection)
+            if not isinstance(error, apsw.IOError) or isinstance(known, StoreFull):
+                raise known from error
+            # The frames may be in the log, unsynced: a crash before the next commit, which
+            # overwrites them, would bring the transaction back.
+            raise StoreError(
+                f"the disk of {self._uri} failed in the middle of a commit: {error}",
+                hint="check the disk; when the store is open again, look whether it is there",
+                uri=self._uri,
+                outcome="unknown",
+            ) from error
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
