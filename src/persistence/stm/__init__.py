@@ -8,10 +8,11 @@ from persistence.stm.outbox import Delivery
 from persistence.stm.reference import Ref
 from persistence.stm.run import Settings
 from persistence.stm.state import Commute, Effect, Retry, State
-from persistence.stm.transaction import Options, Transaction
+from persistence.stm.transaction import Transaction
 from persistence.stm.trial import Outcome
 from persistence.stm.txn import Txn
 from persistence.stm.watching import Change
+from persistence.stm.workspace import Options
 
 __all__ = [
     "Backoff",

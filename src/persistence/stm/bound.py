@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 
-from persistence.db import Db
 from persistence.errors import TransactionError, UndeclaredRef
+from persistence.stm import cells
 from persistence.stm.reference import MISSING, Ref
-from persistence.stm.state import Cell, Commute, State
+from persistence.stm.state import Cell, Commute
+from persistence.stm.workspace import Workspace
 from persistence.values import freeze
 
 _PLAIN: Final = frozenset((bool, int, float, str, bytes))
-
-
-class Owner(Protocol):
-    """What a ref asks of its transaction."""
-
-    state: State
-
-    @property
-    def db(self) -> Db: ...
-
-    @property
-    def snapshot(self) -> Db: ...
-
-    def read(self, cell: Cell, default: Any) -> Any: ...
-
-    def write(self, cell: Cell, value: Any) -> None: ...
-
-    def commute(self, commute: Commute) -> Any: ...
-
-    def ensure(self, cell: Cell) -> None: ...
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -49,7 +30,7 @@ class BoundRef:
     (36, 72)
     """
 
-    transaction: Owner
+    transaction: Workspace
     ref: Ref
 
     def deref(self) -> Any:
@@ -60,18 +41,18 @@ class BoundRef:
         Raises:
             UndeclaredRef: there is no such cell.
         """
-        return self.transaction.read(self._cell(), self.ref.default)
+        return cells.read(self.transaction, self._cell(), self.ref.default)
 
     def set(self, value: Any) -> None:
         """Lets the cell hold *value*. Depends on nothing: a blind write never conflicts."""
-        self.transaction.write(self._cell(), self._value(value))
+        cells.write(self.transaction, self._cell(), self._value(value))
 
     def alter(self, function: Callable[..., Any], *args: Any) -> Any:
         """Sets the cell to ``function(value, *args)`` and gives that."""
         cell = self._cell()
-        held = self.transaction.read(cell, self.ref.default)
+        held = cells.read(self.transaction, cell, self.ref.default)
         value = self._value(function(held, *args))
-        self.transaction.write(cell, value)
+        cells.write(self.transaction, cell, value)
         return value
 
     def commute(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -82,7 +63,8 @@ class BoundRef:
         what is committed; ask `deref` for a value to rely on.
         """
         cell = self._cell()
-        return self.transaction.commute(Commute(cell[0], cell[1], function, args, self.ref.default))
+        commute = Commute(cell[0], cell[1], function, args, self.ref.default)
+        return cells.commute(self.transaction, commute)
 
     def ensure(self) -> Any:
         """The value of the cell, which nobody may change before this transaction commits.
@@ -91,8 +73,8 @@ class BoundRef:
         is what guards a read that the writes depend on.
         """
         cell = self._cell()
-        self.transaction.ensure(cell)
-        return self.transaction.read(cell, self.ref.default)
+        cells.ensure(self.transaction, cell)
+        return cells.read(self.transaction, cell, self.ref.default)
 
     def _value(self, value: Any) -> Any:
         if value is None:

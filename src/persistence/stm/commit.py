@@ -76,7 +76,7 @@ class Commit:
         """Validates against what is committed already, without holding anybody up."""
         transaction = self.transaction
         connection = transaction.connection
-        transaction.guard_commuted()
+        _guard_commuted(transaction)
         self.checked = transaction.basis
         self.schema = transaction.snapshot.source.schema_at(transaction.basis)
         known = connection.catalog.t
@@ -121,6 +121,14 @@ class Commit:
         if base.schema is not self.schema and not _alike(self.schema, base.schema):
             _conflict(base.head.t, None, None)
         self.schema = base.schema
+
+
+def _guard_commuted(transaction: Transaction) -> None:
+    """Under snapshot isolation, who commutes what it also read has written what it read."""
+    reads, kept = transaction.reads, transaction.kept
+    if kept is not reads:
+        cells = {each.cell for each in transaction.state.standing()}
+        kept.cells |= {cell for cell in cells if reads.touches(*cell)}
 
 
 def touched(

@@ -9,16 +9,16 @@ of an item are written exactly once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from persistence.db import Db
 from persistence.errors import ForkError
-from persistence.stm.state import State
-from persistence.stm.trial import Trying, finite
+from persistence.stm.trial import finite
+from persistence.stm.workspace import Workspace
 from persistence.values import Keyword, freeze
 
 Step: TypeAlias = Callable[[Any, Any, Any], Any]
@@ -37,7 +37,7 @@ class Marker:
     position: int
     value: Any
     score: float | None = None
-    transaction: Trying | None = attrs.field(default=None, repr=False)
+    transaction: Workspace | None = attrs.field(default=None, repr=False)
 
     @property
     def db(self) -> Db | None:
@@ -55,25 +55,8 @@ class Folded:
     markers: tuple[Marker, ...] = ()
 
 
-class Parent(Trying, Protocol):
-    """What a fold asks of the transaction it belongs to."""
-
-    state: State
-
-    def child(self) -> Any: ...
-
-    def get(self, e: Any, attribute: Keyword | str, default: Any = None) -> Any: ...
-
-    def record(self, forms: Any) -> Any: ...
-
-    @property
-    def db(self) -> Db: ...
-
-    def declare(self, declarations: Iterable[Mapping[str, Any]]) -> None: ...
-
-
 def fold(
-    parent: Parent,
+    parent: Workspace,
     items: Iterable[Any],
     step: Step,
     *,
@@ -102,7 +85,7 @@ def fold(
     return Folded(kept.value, kept.position, tuple(markers))
 
 
-def _whole(parent: Parent, items: Iterable[Any], step: Step, value: Any) -> Folded:
+def _whole(parent: Workspace, items: Iterable[Any], step: Step, value: Any) -> Folded:
     """Every item, in one child: nothing of it can be kept alone."""
     child, position = parent.child(), 0
     try:
@@ -158,7 +141,7 @@ def resumed(
         raise ForkError(f"a checkpoint every {every} items", hint="let it be at least 1")
     known, held = freeze(name), Items(items)
 
-    def group(transaction: Parent) -> tuple[Folded, bool]:
+    def group(transaction: Workspace) -> tuple[Folded, bool]:
         e, position, value = _begun(transaction, known, initial)
         wanted = held.after(position, every)
         if not wanted:
@@ -179,14 +162,15 @@ def resumed(
             return folded
 
 
-def _begun(transaction: Parent, name: Any, initial: Any) -> tuple[int | None, int, Any]:
+def _begun(transaction: Workspace, name: Any, initial: Any) -> tuple[int | None, int, Any]:
     """The checkpoint *name*: its entity, the items that are done, and what they came to."""
     if transaction.db.schema[_NAME].entity is None:
         return None, 0, initial
     e = transaction.db.entid((_NAME, name))
     if e is None:
         return None, 0, initial
-    return e, transaction.get(e, _POSITION), transaction.get(e, _STATE)
+    db = transaction.db
+    return e, db.get(e, _POSITION), db.get(e, _STATE)
 
 
 class Items:

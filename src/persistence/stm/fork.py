@@ -9,22 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import attrs
 
-from persistence.connection import Connection
 from persistence.db import Db
 from persistence.errors import ForkError
 from persistence.query.footprint import Footprints
 from persistence.stm.guard import guarded, is_guarded
-from persistence.stm.limits import Deadline
-from persistence.stm.reserved import Loan
 from persistence.stm.rounds import MOST, Round
 from persistence.stm.shipping import IDS, SERIAL_IDS, Parcel, Shop, State0, carry_out, opened
 from persistence.stm.state import Retry
-from persistence.stm.trial import Candidate, Outcome, Score, Trying, best, named, tried
+from persistence.stm.trial import Candidate, Outcome, Score, best, named, tried
+from persistence.stm.workspace import Workspace
 from persistence.values import Keyword, freeze
 
 Choose: TypeAlias = Callable[[Sequence[Outcome]], Outcome | None]
@@ -61,38 +59,8 @@ class Forked:
     id: UUID | None = None
 
 
-class Parent(Trying, Protocol):
-    """What a fork asks of the transaction it belongs to."""
-
-    connection: Connection
-    deadline: Deadline
-    options: Any
-    eager: bool
-    basis: int
-
-    @property
-    def db(self) -> Db: ...
-
-    @property
-    def serial(self) -> bool: ...
-
-    def child(self, reads: Footprints | None = None) -> Any: ...
-
-    def lend(self, count: int) -> Loan: ...
-
-    def new(self) -> int: ...
-
-    def one(self) -> tuple[UUID, int]: ...
-
-    def declare(self, declarations: Iterable[Mapping[str, Any]]) -> None: ...
-
-    def note(self, facts: Iterable[tuple[int, Keyword, Any]]) -> None: ...
-
-    def retry(self) -> Any: ...
-
-
 def fork(
-    parent: Parent,
+    parent: Workspace,
     candidates: Mapping[Any, Candidate] | Iterable[Candidate],
     *,
     score: Score,
@@ -146,7 +114,7 @@ def _in_process(executor: Executor) -> bool:
 
 
 def _here(
-    parent: Parent,
+    parent: Workspace,
     every: Sequence[tuple[Any, Candidate]],
     score: Score,
     pool: Executor | None,
@@ -181,7 +149,7 @@ def _here(
 
 
 def _elsewhere(
-    parent: Parent,
+    parent: Workspace,
     shown: Db,
     every: Sequence[tuple[Any, Candidate]],
     score: Score,
@@ -217,7 +185,7 @@ def _elsewhere(
             future.cancel()
 
 
-def _received(parent: Parent, label: Any, future: Future[bytes]) -> Outcome:
+def _received(parent: Workspace, label: Any, future: Future[bytes]) -> Outcome:
     """The outcome that a worker sends; one whose worker or whose sending failed has an error."""
     try:
         data = future.result(parent.deadline.left())
@@ -230,7 +198,9 @@ def _received(parent: Parent, label: Any, future: Future[bytes]) -> Outcome:
     if returned.reads is None:
         return outcome
     child = parent.child(Footprints(parent.basis))
-    child.take(returned.reads, returned.kept, returned.state, returned.db)
+    source = parent.connection.on(parent.snapshot.branch)
+    db = None if returned.db is None else returned.db.on(source, child.reads)
+    child.take(returned.reads, returned.kept, returned.state, db)
     child.close()
     return attrs.evolve(outcome, transaction=child)
 
@@ -238,7 +208,7 @@ def _received(parent: Parent, label: Any, future: Future[bytes]) -> Outcome:
 # ------------------------------------------------------------------------- the winner
 
 
-def _chosen(parent: Parent, outcomes: Sequence[Outcome], choose: Choose | None) -> Outcome:
+def _chosen(parent: Workspace, outcomes: Sequence[Outcome], choose: Choose | None) -> Outcome:
     """
     Raises:
         ForkError: every candidate raised, or *choose* gives none of those that did not.
@@ -250,7 +220,7 @@ def _chosen(parent: Parent, outcomes: Sequence[Outcome], choose: Choose | None) 
             if each.transaction is not None:
                 parent.reads.merge(each.transaction.reads)
         if waiting:
-            parent.retry()
+            raise Retry
         told = "; ".join(f"{each.label!r}: {_text(each.error)}" for each in outcomes)
         raise ForkError(
             f"every candidate raised: {told}",
@@ -269,7 +239,7 @@ def _chosen(parent: Parent, outcomes: Sequence[Outcome], choose: Choose | None) 
     return chosen
 
 
-def _record(parent: Parent, winner: Outcome, outcomes: Iterable[Outcome]) -> UUID:
+def _record(parent: Workspace, winner: Outcome, outcomes: Iterable[Outcome]) -> UUID:
     """Notes what was tried, and gives the id of the record."""
     parent.declare(DECLARATIONS)
     key, fork = parent.one()

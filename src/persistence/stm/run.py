@@ -26,8 +26,9 @@ from persistence.stm.limits import BACKOFF, Backoff, Deadline, Turn
 from persistence.stm.outbox import Outbox
 from persistence.stm.reserved import NeedIds, Reserved
 from persistence.stm.state import Retry
-from persistence.stm.transaction import Options, Transaction
+from persistence.stm.transaction import Transaction
 from persistence.stm.watching import Watching
+from persistence.stm.workspace import Options
 
 T = TypeVar("T")
 

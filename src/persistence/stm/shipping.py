@@ -8,7 +8,7 @@ the same state, and sends back what the candidate decided; only the parent commi
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any, Final
@@ -27,8 +27,9 @@ from persistence.stm.guard import guarded
 from persistence.stm.limits import Deadline
 from persistence.stm.reserved import Loan, NeedIds, Reserved
 from persistence.stm.state import State
-from persistence.stm.trial import Candidate, Outcome, Score, Trying, tried
+from persistence.stm.trial import Candidate, Outcome, Score, tried
 from persistence.stm.watching import Watching
+from persistence.stm.workspace import Options, Workspace
 from persistence.store import open_store
 from persistence.transact.speculate import SpeculativeSource
 from persistence.values import Keyword
@@ -112,8 +113,8 @@ class Parcel:
     """One candidate with everything it needs."""
 
     shop: Shop
-    kind: Callable[..., Any]  # of the parent's transaction
-    options: Any
+    kind: type[Workspace]  # of the parent's transaction
+    options: Options
     eager: bool
     seconds: float | None
     io_guard: bool
@@ -166,7 +167,7 @@ def opened(data: bytes) -> Returned:
     return found
 
 
-def _transaction(parcel: Parcel, connection: Connection) -> Any:
+def _transaction(parcel: Parcel, connection: Connection) -> Workspace:
     branch = parcel.db.view.branch
     connection.db(branch)  # so that the catalog knows what the parent has read
     footprints = Footprints(parcel.basis)
@@ -184,7 +185,7 @@ def _transaction(parcel: Parcel, connection: Connection) -> Any:
 
 
 def _packed(outcome: Outcome) -> bytes:
-    transaction: Trying | None = outcome.transaction
+    transaction: Workspace | None = outcome.transaction
     if outcome.error is not None or transaction is None:
         told = Outcome(outcome.label, error=outcome.error and _sendable(outcome.error))
         reads = None if transaction is None else transaction.reads

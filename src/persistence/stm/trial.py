@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import attrs
 
 from persistence.db import Db
 from persistence.errors import ForkError, TransactionError
-from persistence.query.footprint import Footprints
 from persistence.stm.state import Retry, State
+from persistence.stm.workspace import Workspace
 from persistence.transact.operations import Add, Cas, Ensure, Operation, Retract, RetractAttribute
 from persistence.values import columns, digest
 
 Candidate: TypeAlias = Callable[[Any], Any]
 Score: TypeAlias = "Callable[[Outcome], float]"
-
-
-class Trying(Protocol):
-    """What a candidate's transaction is to a fork."""
-
-    state: State
-    reads: Footprints
-    kept: Footprints
-
-    def value(self) -> Db: ...
-
-    def close(self) -> None: ...
-
-    def merge_into(self, parent: Any) -> None: ...
 
 
 @attrs.frozen(eq=False)
@@ -47,7 +33,7 @@ class Outcome:
     score: float | None = None
     error: BaseException | None = None
     digest: bytes | None = None
-    transaction: Trying | None = attrs.field(default=None, repr=False)
+    transaction: Workspace | None = attrs.field(default=None, repr=False)
 
     @property
     def db(self) -> Db | None:
@@ -82,7 +68,7 @@ def finite(score: Any, what: str, label: Any) -> float:
 
 
 def tried(
-    transaction: Trying, before: State, label: Any, candidate: Candidate, score: Score
+    transaction: Workspace, before: State, label: Any, candidate: Candidate, score: Score
 ) -> Outcome:
     """What becomes of *candidate* in *transaction*, which began with the writes *before*.
 
