@@ -128,12 +128,14 @@ class AsyncFacts:
 
 
 class AsyncOnBranch:
-    """One branch, awaited: `fact` reads and writes it. See :class:`OnBranch`."""
+    """One branch, awaited: `fact` reads and writes it, `txn` runs transactions on it. See
+    :class:`OnBranch`."""
 
     def __init__(self, branch: OnBranch) -> None:
         self.name = branch.name
         self.number = branch.number
         self.fact = AsyncFacts(branch.fact)
+        self.txn = AsyncTxn(branch.txn)
 
     def __repr__(self) -> str:
         return f"<async branch {self.name!r}>"

@@ -8,6 +8,7 @@ import pytest
 
 from persistence import AsyncSubstrate
 from persistence.errors import BranchError, TransactionError
+from persistence.stm import AsyncTransaction
 
 
 def test_the_same_names_awaited(store_uri: str) -> None:
@@ -57,6 +58,21 @@ def test_branches_awaited(store_uri: str) -> None:
             assert [tx.branch for tx in await s.branch.transactions()] == [0, 0, 0, 3, 0, 0]
             with pytest.raises(BranchError):
                 await s.branch.open("b")
+
+    asyncio.run(main())
+
+
+def test_transactions_on_a_branch_awaited(store_uri: str) -> None:
+    async def main() -> None:
+        async with await AsyncSubstrate.open(store_uri) as s:
+            await s.fact.transact([{"db/id": 1, "m": 1}])
+            branch = await s.branch.create("b")
+
+            async def grow(tx: AsyncTransaction) -> int:
+                return await tx.ref(1, "m").alter(lambda m: m + 1)
+
+            assert await branch.txn.run(grow) == 2
+            assert await (await s.fact.db()).get(1, "m") == 1
 
     asyncio.run(main())
 
