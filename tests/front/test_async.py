@@ -8,7 +8,7 @@ import pytest
 
 from persistence import AsyncSubstrate
 from persistence.errors import BranchError, TransactionError
-from persistence.stm import AsyncTransaction
+from persistence.stm.awaited import AsyncTransaction
 
 
 def test_the_same_names_awaited(store_uri: str) -> None:
