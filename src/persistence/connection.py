@@ -211,8 +211,13 @@ class Connection:
                 self._writing = None
         self._deliver()
 
+    @property
+    def locked_here(self) -> bool:
+        """Whether this thread holds the write lock."""
+        return self._writing == threading.get_ident()
+
     def _refuse_nesting(self) -> None:
-        if self._writing == threading.get_ident():
+        if self.locked_here:
             raise StoreError(
                 "this thread is committing a transaction, and would wait for itself",
                 hint="write through the transaction; leave other writes to its effects",

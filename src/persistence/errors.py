@@ -25,6 +25,7 @@ PersistenceError
 │   ├── Conflict               what it read has changed since; safe to retry
 │   ├── AttemptsExhausted      it met a conflict in every attempt
 │   ├── DeadlineExceeded       its time was up before it was committed
+│   ├── WaitCycle              it waits for what only the waiting could change
 │   ├── RefusedInTransaction   something that a body must leave to its effects
 │   └── ForkError              a fork or fold of which nothing can be kept
 └── StoreError                 the store or its medium
@@ -168,6 +169,10 @@ class AttemptsExhausted(TransactionFailed):
 
 class DeadlineExceeded(TransactionFailed):
     """The time that the transaction was given is up; `seconds` tells how much it was."""
+
+
+class WaitCycle(TransactionFailed):
+    """A transaction inside of a body waits for what that body is about to write."""
 
 
 class RefusedInTransaction(TransactionFailed):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from persistence import Substrate
-from persistence.errors import Conflict, DeadlineExceeded, TransactionError
+from persistence.errors import Conflict, DeadlineExceeded, TransactionError, WaitCycle
 from persistence.stm import Transaction
 from persistence.values import Keyword
 from tests.stm.conftest import balance
@@ -149,3 +149,73 @@ def test_attributes_declared_in_several_bodies_stay_apart(s: Substrate) -> None:
     assert len(entities) == 3 and None not in entities
     assert str(schema[Keyword("made/two")].value_type) == ":db.type/string"
     assert s.check() == []
+
+
+# ---------------------------------------------------------------------- waits that never end
+
+
+def wait_for(tx: Transaction, e: int, value: int) -> None:
+    if tx.ref(e, "account/balance").deref() != value:
+        tx.retry()
+
+
+def test_a_wait_for_the_body_around_it_is_refused(s: Substrate) -> None:
+    def body(tx: Transaction) -> None:
+        tx.ref(1, "account/balance").set(7)
+        s.txn.run(wait_for, 1, 7)
+
+    with pytest.raises(WaitCycle, match="the body around it"):
+        s.txn.run(body)
+    assert s.fact.db().get(1, "account/balance") != 7
+
+
+def test_a_wait_for_others_inside_of_a_body_goes_on(s: Substrate) -> None:
+    ready = threading.Event()
+
+    def other() -> None:
+        ready.wait()
+        s.fact.transact([{"db/id": 2, "account/balance": 5}])
+
+    thread = threading.Thread(target=other)
+    thread.start()
+
+    def body(tx: Transaction) -> None:
+        tx.ref(1, "account/balance").set(7)
+        ready.set()
+        s.txn.run(wait_for, 2, 5)
+
+    s.txn.run(body)
+    thread.join()
+    assert s.fact.db().get(1, "account/balance") == 7
+
+
+def test_two_bodies_whose_waits_need_each_other_are_told(s: Substrate) -> None:
+    both = threading.Barrier(2)
+    refused: list[WaitCycle] = []
+
+    def body(tx: Transaction, own: int, other: int) -> None:
+        tx.ref(own, "account/balance").set(7)
+        both.wait()
+        s.txn.run(wait_for, other, 7)
+
+    def work(own: int, other: int) -> None:
+        try:
+            s.txn.run(body, own, other)
+        except WaitCycle as error:
+            refused.append(error)
+            s.fact.transact([{"db/id": own, "account/balance": 7}])  # what the other one needs
+
+    threads = [threading.Thread(target=work, args=pair) for pair in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) >= 1
+
+
+def test_a_wait_under_the_write_lock_is_refused(s: Substrate) -> None:
+    def body(tx: Transaction) -> None:
+        s.txn.run(wait_for, 2, 5)
+
+    with pytest.raises(WaitCycle, match="write lock"):
+        s.txn.run(body, serial_after=0)

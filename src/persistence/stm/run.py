@@ -18,7 +18,13 @@ import attrs
 
 from persistence.connection import Alone, Connection
 from persistence.datoms import InstantLike
-from persistence.errors import AttemptsExhausted, BudgetExceeded, Conflict, TransactionError
+from persistence.errors import (
+    AttemptsExhausted,
+    BudgetExceeded,
+    Conflict,
+    TransactionError,
+    WaitCycle,
+)
 from persistence.query.footprint import Footprints
 from persistence.stm.commit import Commit, touched
 from persistence.stm.guard import guarded
@@ -27,6 +33,7 @@ from persistence.stm.outbox import Outbox
 from persistence.stm.reserved import NeedIds, Reserved
 from persistence.stm.state import Retry
 from persistence.stm.transaction import Transaction
+from persistence.stm.waits import REMEDY, Waits
 from persistence.stm.watching import Watching
 from persistence.stm.workspace import Options
 
@@ -68,6 +75,7 @@ class Runner:
     reserved: Reserved
     watching: Watching
     turn: Turn
+    waits: Waits
     settings: Settings
     chance: random.Random
     now: Callable[[], float] = time.monotonic
@@ -106,7 +114,8 @@ class Runner:
         try:
             with self._bounds() as alone:
                 transaction = self.begin()
-                yield transaction
+                with self.waits.body(transaction):
+                    yield transaction
                 commit = Commit(transaction, self.settings.meta, self.settings.author)
                 commit.run(alone)
             if alone is not None and alone.done:
@@ -195,6 +204,7 @@ class Runner:
         Raises:
             TransactionError: it has read nothing, so it would wait for ever.
             DeadlineExceeded: nothing changed in time.
+            WaitCycle: nothing ever would.
         """
         if self.single:
             raise TransactionError(
@@ -207,8 +217,13 @@ class Runner:
                 "the body asks to retry, and has read nothing whose change could help",
                 hint="read what it waits for through tx before tx.retry()",
             )
+        if self.connection.locked_here:
+            raise WaitCycle(
+                "the transaction waits for others to commit, and its thread holds the write lock",
+                hint=REMEDY,
+            )
         seen = transaction.basis
-        with self.connection.watching() as changed:
+        with self.waits.wait(reads), self.connection.watching() as changed:
             self._until(changed, transaction.reads, seen)
 
     def _until(self, changed: Callable[[int, float], int], reads: Footprints, seen: int) -> None:

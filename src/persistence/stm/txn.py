@@ -21,6 +21,7 @@ from persistence.stm.reserved import Reserved
 from persistence.stm.run import Runner, Settings
 from persistence.stm.transaction import Transaction
 from persistence.stm.trial import Candidate, Score
+from persistence.stm.waits import Waits
 from persistence.stm.watching import Change, Predicate, Watching
 from persistence.values import Keyword
 
@@ -48,6 +49,7 @@ class Txn:
         self._connection = connection
         self._branch = branch
         self._turn = Turn()
+        self._waits = Waits()
         self._chance = chance or random.Random()
         self._reserved = Reserved(connection.store, self._chance.getrandbits(128))
         self._watching = Watching(connection)
@@ -312,6 +314,7 @@ class Txn:
             self._reserved,
             self._watching,
             self._turn,
+            self._waits,
             Settings(**settings),
             self._chance,
             self._now,
