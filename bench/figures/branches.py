@@ -40,9 +40,8 @@ def _filled(lab: Lab, size: int) -> Any:
     return store
 
 
-def _beside(figure: Figure) -> bool | None:
-    ours, plain = figure.ours, figure.value(PLAIN)
-    return None if ours is None or plain is None else ours - plain <= FORKED
+def _within(figure: Figure) -> bool | None:
+    return None if figure.ours is None else figure.ours <= FORKED
 
 
 def _forking(lab: Lab, store: Any, size: int) -> None:
@@ -52,7 +51,7 @@ def _forking(lab: Lab, store: Any, size: int) -> None:
     lab.measure(
         FORK.format(size),
         [forking(store, times, facts, people)],
-        Must(f"≤ {FORKED:g} ms besides the one commit", _beside),
+        Must(f"≤ {FORKED:g} ms besides the one commit", _within),
         base=PLAIN,
         beside=[
             forking(store, times, facts, people, refs=True, name=REFS),
