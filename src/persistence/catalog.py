@@ -103,6 +103,7 @@ class Catalog:
     def __init__(self) -> None:
         self.t = 0  # the head up to which `state` is known
         self.state = _initial()
+        self._marks: list[int] | None = None  # those of `state`, see `Snapshot.marks`
         self._lock = threading.Lock()
         self._schemas: dict[tuple[int, int], Schema] = {}  # by branch and t of a change
 
@@ -112,6 +113,10 @@ class Catalog:
             return self.state
         with self._lock:
             if self.t >= head.t:
+                return self.state
+            *marks, told = snapshot.marks(self.t, boot.FIRST_ATTRIBUTE_ID)
+            if not told and marks == self._marks:
+                self.t = head.t
                 return self.state
             rows = snapshot.attributes()
             numbers = {**_initial().numbers, **{Keyword(ident): n for n, ident, _ in rows}}
@@ -133,6 +138,7 @@ class Catalog:
                 {(b, a): flag for b, a, flag in snapshot.branch_flags()} if branches else {},
             )
             self.t = head.t
+            self._marks = marks
             return self.state
 
     def advance(self, t: int, after: State, *, changed: bool) -> None:
@@ -146,6 +152,8 @@ class Catalog:
             if changed:
                 self._schemas.clear()  # they carry the indexes of the schema before
                 after = attrs.evolve(after, changes=(*after.changes, t))
+            if after is not self.state:
+                self._marks = None
             self.state = after
             self.t = t
 

@@ -118,6 +118,11 @@ _FACTS: Final = f"""
     ORDER BY seg, a, e, vt, k, n, s, t0 LIMIT {_PAGE}
 """
 _BEFORE_FACTS: Final = (-1, 0, 0, 0, 0, 0, "", 0)
+_MARKS: Final = """
+    SELECT (SELECT count(*) FROM attr), (SELECT sum(flags) FROM attr),
+        (SELECT count(*) FROM branch_attr), (SELECT sum(flags) FROM branch_attr),
+        EXISTS (SELECT 1 FROM log WHERE t > $1::bigint AND a < $2::bigint)
+"""
 _ENDED: Final = {
     view: _PAIRS.format(
         view=view.replace("f.vt > $3", "f.vt <= $3") + " AND f.t0 = ANY ($6::bigint[])"
@@ -156,6 +161,9 @@ class PostgresReads(ABC):
 
     def attributes(self) -> list[tuple[int, str, int]]:
         return self.rows("SELECT id, ident, flags FROM attr ORDER BY id")
+
+    def marks(self, after: int, below: int) -> tuple[int, ...]:
+        return self.rows(_MARKS, (after, below))[0]
 
     def live(
         self,
@@ -315,7 +323,10 @@ class PostgresSnapshot(PostgresReads):
             self._connections.give_back(connection)
 
     def head(self) -> Head:
-        if self._depth and self.connection is None:
+        if self._depth == 0:
+            with self:
+                return self.head()
+        if self.connection is None:
             found = self._begin(HEAD)  # one round trip for both
             return Head(*found[0]) if found else _BEFORE_ANY
         return super().head()

@@ -114,6 +114,12 @@ class Snapshot(Protocol):
         """Every attribute: id, ident, flags."""
         ...
 
+    def marks(self, after: int, below: int) -> tuple[int, ...]:
+        """What tells in one statement whether attributes have changed: how many there are and
+        the sum of their flags, the same of branches, and whether transactions later than *after*
+        have datoms of attributes numbered *below*."""
+        ...
+
     # Rectangles are read as of *t*, or those live now when it is None (segments 0 and 1).
     # As of an earlier t, rows known then: t0 <= t < t1 over all three segments.
 

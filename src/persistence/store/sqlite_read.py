@@ -122,6 +122,11 @@ _VIEWED: Final = {
     for sql in (_ONE_PAIR, _PAIRS, _ONE_ENTITY, _ENTITIES, _ONE_VALUE, _VALUES, _ATTRIBUTES)
     for view in (_NOW, _THEN)
 } | {(_ONE_PAIR, _NOW): _ONE_PAIR_NOW}
+_MARKS: Final = """
+    SELECT (SELECT count(*) FROM attr), (SELECT total(flags) FROM attr),
+        (SELECT count(*) FROM branch_attr), (SELECT total(flags) FROM branch_attr),
+        EXISTS (SELECT 1 FROM log WHERE t > ?1 AND a < ?2)
+"""
 _ENDED: Final = {
     view: _PAIRS.format(
         view=view.replace("f.vt > ?3", "f.vt <= ?3")
@@ -152,6 +157,9 @@ class SqliteReads:
 
     def attributes(self) -> list[tuple[int, str, int]]:
         return self.rows("SELECT id, ident, flags FROM attr ORDER BY id")
+
+    def marks(self, after: int, below: int) -> tuple[int, ...]:
+        return self.rows(_MARKS, (after, below))[0]
 
     def live(
         self,
