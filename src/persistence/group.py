@@ -7,6 +7,7 @@ by the connection, which holds the session.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import Event
 from typing import Any, Protocol
 
 import attrs
@@ -59,6 +60,7 @@ class Request:
     tx: TxRow | None = None
     error: BaseException | None = None
     done: bool = False
+    turn: Event | None = None  # set when it is done, or has to lead the next commit
 
 
 @attrs.frozen(eq=False)
