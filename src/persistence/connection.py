@@ -1,8 +1,7 @@
 """The only writer: prepares, appends, commits and publishes; and the source that reads.
 
-Threads that transact at the same time share one commit: the first that comes leads, carries out
-every request that waits, each in a savepoint of its own, and commits them together, so that many
-threads pay for one fsync. Then the first of those that came meanwhile leads.
+Threads that transact at the same time share one commit, see `group_commit`: each request is carried
+out in a savepoint of its own, and all are committed together.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from persistence.datoms.view import View
 from persistence.db import Db, Report, Source
 from persistence.errors import StoreBusy, StoreClosed, StoreError
 from persistence.group import Check, Decide, Group, Request, append
+from persistence.group_commit import GroupCommit
 from persistence.query import FunctionRegistry
 from persistence.session import BranchSource
 from persistence.store import Session, Snapshot, Store
@@ -34,8 +34,6 @@ from persistence.values import Keyword
 _LOG = logging.getLogger("persistence")
 _RETRIES: Final = 10  # a store that is still contended after so many tries is overloaded
 
-_PATIENCE: Final = 0.5  # part of a commit's time that is spent on waiting for company
-_LONGEST: Final = 0.002  # seconds that it may take, however long the last commit was
 _BULK: Final = 1_000  # forms from which on the garbage collector costs more than it finds
 
 Listener = Callable[[Report], None]
@@ -59,13 +57,7 @@ class Connection:
             transaction_functions or {}
         )
         self.catalog = Catalog()
-        self._waiting: deque[Request] = deque()
-        self._queue = threading.Lock()  # of `_waiting` and `_led`
-        self._arrived = threading.Event()  # one more request is waiting
-        self._crowd = 0  # requests of the last commit, and those that waited when it was done
-        self._lasted = 0.0  # seconds it took
-        self._led = False  # whether some thread leads a commit, or is about to
-        self._write = threading.Lock()
+        self._commits = GroupCommit(self._commit)
         self._reports: deque[Report] = deque()
         self._publish = threading.RLock()
         self._writing: int | None = None  # the thread that commits
@@ -206,7 +198,7 @@ class Connection:
         What is given to `append` inside is committed at the end, unless an exception ends it.
         """
         self._refuse_nesting()
-        with self._write:
+        with self._commits.lock:
             self._writing = threading.get_ident()
             try:
                 with self.store.session() as session:
@@ -249,93 +241,35 @@ class Connection:
 
     def _enqueued(self, request: Request) -> Report:
         self._refuse_nesting()
-        with self._queue:
-            self._waiting.append(request)
-            leads, self._led = not self._led, True
-            self._arrived.set()
-            if not leads:
-                request.turn = threading.Event()
-        if request.turn is not None:
-            try:
-                request.turn.wait()  # until it is committed, or has to lead
-            except BaseException:
-                self._withdraw(request, request.turn)
-                raise
-        if not request.done:
-            try:
-                with self._write:
-                    self._lead(request)
-            finally:
-                self._pass_on()
+        self._commits.submit(request)
         if request.error is not None:
             raise request.error
         self._deliver()
         assert request.prepared is not None
         return self._report(request)
 
-    def _lead(self, request: Request) -> None:
-        """Commits whatever waits, *request* among it."""
-        self._writing = threading.get_ident()
-        try:
-            self._gather()
-            start = monotonic()
-            with self._queue:
-                group = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            with _collector_paused() if len(request.forms) > _BULK else nullcontext():
-                self._commit(group)
-            self._lasted = monotonic() - start
-            self._crowd = len(group) + len(self._waiting)
-        finally:
-            self._writing = None
-            for each in group:
-                each.done = True
-                if each.turn is not None and each is not request:
-                    each.turn.set()
-
-    def _gather(self) -> None:
-        """Waits a moment for the threads that committed last to come again and share this
-        commit; never longer than a part of what the last one took."""
-        end = monotonic() + min(_PATIENCE * self._lasted, _LONGEST)
-        while len(self._waiting) < self._crowd and (left := end - monotonic()) > 0:
-            self._arrived.clear()
-            if len(self._waiting) < self._crowd:
-                self._arrived.wait(left)
-
-    def _withdraw(self, request: Request, turn: threading.Event) -> None:
-        """Takes back a request whose thread waits no longer, and the lead if it was given it."""
-        with self._queue:
-            if request in self._waiting:
-                self._waiting.remove(request)
-            leads = turn.is_set() and not request.done
-        if leads:
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        """Lets the first of those that have come meanwhile lead the next commit. Those that are
-        committed do not wait for it: they may come again and share it."""
-        with self._queue:
-            self._led = bool(self._waiting)
-            if self._waiting:
-                turn = self._waiting[0].turn
-                assert turn is not None
-                turn.set()
-
     def _commit(self, requests: list[Request]) -> None:
         """Carries out *requests* in one commit; each learns its own outcome."""
-        for attempt in range(_RETRIES):
+        bulk = any(len(request.forms) > _BULK for request in requests)
+        self._writing = threading.get_ident()
+        try:
+            with _collector_paused() if bulk else nullcontext():
+                self._tried(requests)
+        except BaseException as error:
+            self._fail(requests, error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._writing = None
+
+    def _tried(self, requests: list[Request]) -> None:
+        for left in range(_RETRIES - 1, -1, -1):
             try:
                 self._session(requests)
-                break
-            except StoreBusy as error:
-                if attempt == _RETRIES - 1:
-                    self._fail(requests, error)
-            except BaseException as error:
-                self._fail(requests, error)
-                if not isinstance(error, Exception):
+                return
+            except StoreBusy:
+                if not left:
                     raise
-                break
-        for request in requests:
-            request.done = True
 
     @staticmethod
     def _fail(requests: list[Request], error: BaseException) -> None:
@@ -421,7 +355,7 @@ class Connection:
 
     def close(self) -> None:
         """Closes the store; a commit under way is finished first."""
-        with self._write:
+        with self._commits.lock:
             self._closed = True
             self.store.close()
 

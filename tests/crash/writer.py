@@ -137,10 +137,10 @@ def _together(s: Substrate, writers: list[Writer], trip: Tripwire) -> None:
     """Lets every writer transact in one commit: they queue while the write lock is held."""
     connection = s._connection
     threads = [threading.Thread(target=writer.transact) for writer in writers]
-    with connection._write:
+    with connection._commits.lock:
         for thread in threads:
             thread.start()
-        while len(connection._waiting) < len(writers):
+        while len(connection._commits.waiting) < len(writers):
             time.sleep(_PAUSE)
         trip.arm()
     for thread in threads:

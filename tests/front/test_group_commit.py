@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -32,35 +36,38 @@ def test_every_thread_learns_its_own_outcome(store_uri: str) -> None:
         assert s.check() == []
 
 
-def test_who_waits_no_longer_takes_the_request_back_and_the_lead_goes_on(store_uri: str) -> None:
+@pytest.mark.parametrize("leads", [True, False])
+def test_who_is_interrupted_takes_the_request_back_and_the_lead_goes_on(
+    store_uri: str, leads: bool
+) -> None:
+    """Of a thread that leads and waits for the lock, and of one that waits for its leader."""
     with Substrate.open(store_uri) as s:
-        connection = s._connection
-        held, release, stopped = threading.Event(), threading.Event(), threading.Event()
+        commits = s._connection._commits
+        others = [threading.Thread(target=s.fact.transact, args=([{"n": n}],)) for n in (1, 2)]
 
-        def slow(base: object) -> list[dict[str, int]]:
-            held.set()
-            release.wait()
-            return [{"db/id": 1, "n": 1}]
+        def interrupt() -> None:
+            waited_for(lambda: len(commits.waiting) == (1 if leads else 2))
+            if leads:
+                others[0].start()
+                waited_for(lambda: len(commits.waiting) == 2)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-        class Stopping(threading.Event):
-            def wait(self, timeout: float | None = None) -> bool:
-                stopped.set()
-                raise KeyboardInterrupt
+        with commits.lock:  # nobody commits meanwhile
+            if not leads:
+                others[0].start()
+                waited_for(lambda: len(commits.waiting) == 1)
+            threading.Thread(target=interrupt).start()
+            with pytest.raises(KeyboardInterrupt):
+                s.fact.transact([{"n": 9}])
+            others[1].start()
+        for other in others:
+            other.join()
+        assert sorted(s.fact.db().q("[:find [?n ...] :where [_ :n ?n]]")) == [1, 2]
+        s.fact.transact([{"n": 3}])
 
-        def interrupted() -> None:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(threading, "Event", Stopping)
-                with pytest.raises(KeyboardInterrupt):
-                    s.fact.transact([{"db/id": 2, "n": 2}])
 
-        leader = threading.Thread(target=connection.decided, args=(slow,))
-        leader.start()
-        held.wait()
-        waiter = threading.Thread(target=interrupted)
-        waiter.start()
-        waiter.join()
-        assert stopped.is_set()
-        release.set()
-        leader.join()
-        s.fact.transact([{"db/id": 3, "n": 3}])
-        assert sorted(s.fact.db().q("[:find [?n ...] :where [_ :n ?n]]")) == [1, 3]
+def waited_for(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        os.sched_yield()
