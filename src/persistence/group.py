@@ -138,14 +138,15 @@ def append(writer: Writer, session: Session, group: Group, request: Request) -> 
         author=request.author,
         metadata=metadata_digest(prepared.meta),
     )
-    tx_id, data = entry(header, head.leaf or NO_LEAF)
+    made = entry(header, head.leaf or NO_LEAF)
+    data = made.encoded()
     leaf = leaf_hash(data)
-    request.tx = TxRow(prepared.t, branch, parent_t, tx_id, time, prepared.next_e, data, leaf)
+    request.tx = TxRow(prepared.t, branch, parent_t, made.id, time, prepared.next_e, data, leaf)
     request.prepared = prepared
     if state.branches:
         prepared.place_indexes(branch)
     session.append(_batch(request.tx, prepared, state))
-    after = Head(prepared.t, tx_id, time, leaf, prepared.next_e)
+    after = Head(prepared.t, made.id, time, leaf, prepared.next_e)
     group = group.after(branch, after, state, prepared)
     request.after = group.state
     return group

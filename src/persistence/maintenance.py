@@ -274,15 +274,16 @@ def _check_tx(
 ) -> Iterator[Finding]:
     where = f"transaction t = {tx.t}"
     try:
-        tx_id, previous, header = parse_entry(tx.entry)
+        entry = parse_entry(tx.entry)
     except PersistenceError as error:
         yield Finding(f"{where} entry", "canonical bytes", str(error))
         return
     if leaf_hash(tx.entry) != tx.leaf:
         yield Finding(f"{where} leaf", leaf_hash(tx.entry).hex(), tx.leaf.hex())
-    if previous != leaf:
-        yield Finding(f"{where} previous leaf", leaf.hex(), previous.hex())
-    if tx_id != tx.id or header.id() != tx.id:
+    header = entry.header
+    if entry.previous_leaf != leaf:
+        yield Finding(f"{where} previous leaf", leaf.hex(), entry.previous_leaf.hex())
+    if entry.id != tx.id or header.id() != tx.id:
         yield Finding(f"{where} id", header.id().hex(), tx.id.hex())
     if header.parent != (parent[1] or NO_PARENT):
         yield Finding(f"{where} parent", parent[1].hex(), header.parent.hex())

@@ -55,7 +55,7 @@ def transactions(
 
 
 def _transaction(connection: Connection, row: TxRow) -> Transaction:
-    _, _, header = parse_entry(row.entry)
+    header = parse_entry(row.entry).header
     return Transaction(
         t=row.t,
         branch=row.branch,

@@ -42,6 +42,8 @@ BRANCH_PARENT: Final = Keyword("db.branch/parent")
 BRANCH_BASE: Final = Keyword("db.branch/base")
 BRANCH_DISCARDED: Final = Keyword("db.branch/discarded")
 BRANCH_MERGED: Final = Keyword("db.branch/merged")  # on the transaction that took it in
+LOG_EVENT: Final = Keyword("db.log/event")  # on a transaction that says something of the log
+LOG_REASON: Final = Keyword("db.log/reason")
 ENSURE: Final = Keyword("db/ensure")  # virtual: a demand on a transaction, not a fact
 
 BUILT_IN: Final = (
@@ -67,12 +69,15 @@ BUILT_IN: Final = (
     _attribute(20, "db.branch/base", "long"),
     _attribute(21, "db.branch/discarded", "boolean"),
     _attribute(22, "db.branch/merged", "long"),
+    _attribute(23, "db.log/event", "vector"),
+    _attribute(24, "db.log/reason", "string"),
 )
 BUILT_IN_IDS: Final[dict[Keyword, int]] = {
     attribute.ident: number for number, attribute in enumerate(BUILT_IN, start=1)
 }
 SCHEMA_IDS: Final = frozenset(range(1, 17))  # a change of one of these is a change of the schema
 BRANCH_IDS: Final = frozenset(range(18, 22))  # what is known of branches, on the main line
+LOG_EVENT_ID: Final = BUILT_IN_IDS[LOG_EVENT]
 
 # What :db/valueType may say, and the kinds of value that each type takes. A type with one kind
 # lets queries compare payloads alone.

@@ -21,7 +21,16 @@ from persistence.store.postgres_connections import Connections
 from persistence.store.postgres_errors import translated
 from persistence.store.postgres_open import Connection
 from persistence.store.postgres_payload import joined, split
-from persistence.store.protocol import BEFORE_ALL, OPEN_T, FactRow, Head, Live, Owned, TxRow
+from persistence.store.protocol import (
+    BEFORE_ALL,
+    NEWEST,
+    OPEN_T,
+    FactRow,
+    Head,
+    Live,
+    Owned,
+    TxRow,
+)
 from persistence.values import Payload
 
 HEAD: Final = "SELECT t, id, time, leaf, next_e FROM tx ORDER BY t DESC LIMIT 1"
@@ -96,6 +105,11 @@ _TRANSACTIONS: Final = """
     SELECT t, branch, parent, id, time, next_e, entry, leaf FROM tx
     WHERE t > $1::bigint AND t <= $2::bigint ORDER BY t LIMIT $3::bigint
 """
+_LEAVES: Final = "SELECT leaf FROM tx WHERE t > $1::bigint AND t <= $2::bigint ORDER BY t"
+_TREE: Final = (
+    "SELECT hash FROM tree"
+    " WHERE level = $1::bigint AND n >= $2::bigint AND n < $3::bigint ORDER BY n"
+)
 # Bisection: times never decrease with t, so they need no index that every commit would write.
 _AT: Final = """
     WITH RECURSIVE place (low, high) AS (
@@ -269,6 +283,19 @@ class PostgresReads(ABC):
     def transaction_at(self, time: int) -> int:
         ((t,),) = self.rows(_AT, (time,))
         return int(t)
+
+    def leaves(self, after: int, to: int) -> list[bytes]:
+        return [leaf for (leaf,) in self.rows(_LEAVES, (after, to))]
+
+    def tree(self, level: int, start: int, stop: int) -> list[bytes]:
+        return [hash for (hash,) in self.rows(_TREE, (level, start, stop))]
+
+    def checkpoint(self, size: int = NEWEST) -> str | None:
+        found = self.rows("SELECT note FROM checkpoint WHERE size = $1::bigint", (size,))
+        return found[0][0] if found else None
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        return self.rows("SELECT size, note FROM checkpoint WHERE size > 0 ORDER BY size")
 
     def log(self, after: int, to: int) -> Iterator[tuple[Any, ...]]:
         place = (after, 2**62)

@@ -73,6 +73,16 @@ REINDEX: Final = Write(
     WHERE f.seg = ANY (ARRAY({SEGMENTS} SELECT seg FROM segment)) AND f.a = x.a""",
     ("bigint", "bigint"),
 )
+TREE: Final = Write(
+    """INSERT INTO tree (level, n, hash) SELECT * FROM {rows} AS x
+    ON CONFLICT (level, n) DO UPDATE SET hash = excluded.hash""",
+    ("bigint", "bigint", "bytea"),
+)
+NOTE: Final = Write(
+    """INSERT INTO checkpoint (size, note) SELECT * FROM {rows} AS x
+    ON CONFLICT (size) DO UPDATE SET note = excluded.note""",
+    ("bigint", "text"),
+)
 _SEG_A_E: Final = itemgetter(0, 1, 2)
 Rows: TypeAlias = Sequence[Sequence[Any]]
 

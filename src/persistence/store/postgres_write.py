@@ -29,10 +29,12 @@ from persistence.store.postgres_statements import (
     FACT,
     FLAGS,
     LOG,
+    NOTE,
     OWN,
     REINDEX,
     REMOVE,
     TEXT,
+    TREE,
     TX,
     Rows,
     Write,
@@ -238,6 +240,13 @@ class PostgresSession(PostgresReads):
             (BRANCH_FLAGS, branch_flags),
         )
         self._write((FLAGS, flag_rows(flags)))
+
+    def write_audit(
+        self,
+        tree: Sequence[tuple[int, int, bytes]] = (),
+        notes: Sequence[tuple[int, str]] = (),
+    ) -> None:
+        self._write((TREE, tree), (NOTE, notes))
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
         self._write((ATTR, attributes))

@@ -29,6 +29,8 @@ BOUNDED_SEGMENT: Final = 1  # live, with an end in valid time
 CLOSED_SEGMENT: Final = 2  # no longer believed
 SEGMENTS: Final = 3
 
+NEWEST: Final = 0  # in place of the size of a checkpoint: the one that moves along with commits
+
 INDEXED: Final = 16  # flag of an attribute: found by value for the sake of a branch; it stays on
 
 
@@ -216,6 +218,22 @@ class Snapshot(Protocol):
         """
         ...
 
+    def leaves(self, after: int, to: int) -> list[bytes]:
+        """The leaf hashes of the transactions with after < t <= to, in order."""
+        ...
+
+    def tree(self, level: int, start: int, stop: int) -> list[bytes]:
+        """The stored hashes of the complete subtrees start <= n < stop of *level*, in order."""
+        ...
+
+    def checkpoint(self, size: int = NEWEST) -> str | None:
+        """The signed note that was given away at *size*, or the newest of all."""
+        ...
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        """The signed notes that were given away, by size."""
+        ...
+
     def log(self, after: int, to: int) -> Iterable[tuple[Any, ...]]:
         """Log rows (t, i, e, a, k, payload, vf, vt, op) with after < t <= to, in order.
 
@@ -251,6 +269,14 @@ class Session(Snapshot, Protocol):
         Raises:
             CorruptStore: a rectangle to remove is not there.
         """
+        ...
+
+    def write_audit(
+        self,
+        tree: Sequence[tuple[int, int, bytes]] = (),
+        notes: Sequence[tuple[int, str]] = (),
+    ) -> None:
+        """Hashes of complete subtrees (level, n, hash), and signed notes (size, note)."""
         ...
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:

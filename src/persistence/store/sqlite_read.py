@@ -16,7 +16,16 @@ import apsw
 
 from persistence.store.dialect import Column
 from persistence.store.dialect_sqlite import SQLITE
-from persistence.store.protocol import BEFORE_ALL, OPEN_T, FactRow, Head, Live, Owned, TxRow
+from persistence.store.protocol import (
+    BEFORE_ALL,
+    NEWEST,
+    OPEN_T,
+    FactRow,
+    Head,
+    Live,
+    Owned,
+    TxRow,
+)
 from persistence.store.sqlite_errors import translated
 from persistence.values import Payload
 
@@ -101,6 +110,8 @@ _TRANSACTIONS: Final = (
     "SELECT t, branch, parent, id, time, next_e, entry, leaf FROM tx"
     " WHERE t > ?1 AND t <= ?2 ORDER BY t LIMIT ?3"
 )
+_LEAVES: Final = "SELECT leaf FROM tx WHERE t > ?1 AND t <= ?2 ORDER BY t"
+_TREE: Final = "SELECT hash FROM tree WHERE level = ?1 AND n >= ?2 AND n < ?3 ORDER BY n"
 # Bisection: times never decrease with t, so they need no index that every commit would write.
 _AT: Final = """
     WITH RECURSIVE place (low, high) AS (
@@ -260,6 +271,19 @@ class SqliteReads:
     def transaction_at(self, time: int) -> int:
         ((t,),) = self.rows(_AT, (time,))
         return int(t)
+
+    def leaves(self, after: int, to: int) -> list[bytes]:
+        return [leaf for (leaf,) in self.rows(_LEAVES, (after, to))]
+
+    def tree(self, level: int, start: int, stop: int) -> list[bytes]:
+        return [hash for (hash,) in self.rows(_TREE, (level, start, stop))]
+
+    def checkpoint(self, size: int = NEWEST) -> str | None:
+        found = self.rows("SELECT note FROM checkpoint WHERE size = ?1", (size,))
+        return found[0][0] if found else None
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        return self.rows("SELECT size, note FROM checkpoint WHERE size > 0 ORDER BY size")
 
     def log(self, after: int, to: int) -> Iterator[tuple[Any, ...]]:
         return self._stream(_LOG, (after, to))

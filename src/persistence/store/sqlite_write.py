@@ -42,6 +42,14 @@ _BRANCH_FLAGS: Final = (
 )
 _TEXT: Final = "INSERT INTO text (a, k, v) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING RETURNING id"
 _WORDS: Final = "INSERT INTO fts (rowid, words) VALUES (?1, ?2)"
+_TREE_NODE: Final = (
+    "INSERT INTO tree (level, n, hash) VALUES (?1, ?2, ?3)"
+    " ON CONFLICT DO UPDATE SET hash = excluded.hash"
+)
+_NOTE: Final = (
+    "INSERT INTO checkpoint (size, note) VALUES (?1, ?2)"
+    " ON CONFLICT DO UPDATE SET note = excluded.note"
+)
 _REINDEX: Final = (
     f"{SEGMENTS} UPDATE fact SET ix = ?2 WHERE seg IN (SELECT seg FROM segment) AND a = ?1"
 )
@@ -173,6 +181,15 @@ class SqliteSession(SqliteReads):
         self._many(_FLAGS, flags)
         self._many(_OWN, owned)
         self._many(_BRANCH_FLAGS, branch_flags)
+
+    def write_audit(
+        self,
+        tree: Sequence[tuple[int, int, bytes]] = (),
+        notes: Sequence[tuple[int, str]] = (),
+    ) -> None:
+        self._require_transaction()
+        self._many(_TREE_NODE, tree)
+        self._many(_NOTE, notes)
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
         self._require_transaction()
