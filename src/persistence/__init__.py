@@ -23,6 +23,7 @@ from persistence.clock import Clock, FrozenClock, SystemClock
 from persistence.datoms import Datom
 from persistence.db import Db, Entity, Report
 from persistence.errors import (
+    AuditError,
     BudgetExceeded,
     CasFailed,
     ConflictError,
@@ -33,12 +34,15 @@ from persistence.errors import (
     ImportRefused,
     InputError,
     IntervalError,
+    KeyFileError,
     LimitExceeded,
     NewerStore,
     NotAStore,
     PersistenceError,
     QueryError,
     ReadOnlyStore,
+    RevokedKey,
+    RollbackDetected,
     SchemaError,
     StoreBusy,
     StoreClosed,
@@ -48,6 +52,7 @@ from persistence.errors import (
     UnboundVariable,
     UniqueConflict,
     UnknownBasis,
+    UnknownKey,
     ValueRefused,
 )
 from persistence.importing import Imported, Refusal
@@ -59,6 +64,7 @@ from persistence.values import Char, Keyword, List, Map, Set, Symbol, Tagged, re
 __all__ = [
     "AsyncDb",
     "AsyncSubstrate",
+    "AuditError",
     "BudgetExceeded",
     "CasFailed",
     "Char",
@@ -79,6 +85,7 @@ __all__ = [
     "Imported",
     "InputError",
     "IntervalError",
+    "KeyFileError",
     "Keyword",
     "LimitExceeded",
     "List",
@@ -90,6 +97,8 @@ __all__ = [
     "ReadOnlyStore",
     "Refusal",
     "Report",
+    "RevokedKey",
+    "RollbackDetected",
     "SchemaError",
     "Set",
     "StoreBusy",
@@ -104,6 +113,7 @@ __all__ = [
     "UnboundVariable",
     "UniqueConflict",
     "UnknownBasis",
+    "UnknownKey",
     "ValueRefused",
     "read",
     "write",

@@ -28,6 +28,11 @@ PersistenceError
 │   ├── WaitCycle              it waits for what only the waiting could change
 │   ├── RefusedInTransaction   something that a body must leave to its effects
 │   └── ForkError              a fork or fold of which nothing can be kept
+├── AuditError                 the audit log, its keys or its checkpoints
+│   ├── KeyFileError           a key file that cannot be read, or should not be
+│   ├── UnknownKey             no key to sign with, or one that the log does not know
+│   ├── RevokedKey             a key that the log took back
+│   └── RollbackDetected       the log is smaller than it was, or another one
 └── StoreError                 the store or its medium
     ├── NotAStore              the file is something else
     ├── NewerStore             written by a later version
@@ -181,6 +186,26 @@ class RefusedInTransaction(TransactionFailed):
 
 class ForkError(TransactionFailed):
     """A fork or a fold of which nothing can be kept: no candidate, no score, no choice."""
+
+
+class AuditError(PersistenceError):
+    """The audit log, the keys that sign it, or a checkpoint of it."""
+
+
+class KeyFileError(AuditError):
+    """A key file that cannot be read, or that others can; `path` names it."""
+
+
+class UnknownKey(AuditError):
+    """There is no key to sign with, or the log does not know the one there is."""
+
+
+class RevokedKey(AuditError):
+    """The key was taken back; what it signed before stays valid."""
+
+
+class RollbackDetected(AuditError):
+    """The log is smaller than a checkpoint of it, or holds something else; `evidence` is kept."""
 
 
 class StoreError(PersistenceError):
