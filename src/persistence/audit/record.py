@@ -13,19 +13,20 @@ shapes are those of RFC 6962 section 2.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
 import attrs
 
+from persistence.audit.merkle import leaf_hash as leaf_hash
+from persistence.audit.merkle import tree_hash
 from persistence.errors import CorruptStore, LimitExceeded
 from persistence.values import Keyword, Map, decode, digest, encode
 
 ENTRY_BYTES: Final = 65_535  # the longest entry that tlog-tiles can carry
 NO_PARENT: Final = bytes(32)
 NO_LEAF: Final = bytes(32)
-EMPTY_ROOT: Final = sha256(b"").digest()
 UNSIGNED: Final = Keyword("persistence.entry/v1")
 SIGNED: Final = Keyword("persistence.entry/v2")
 
@@ -39,31 +40,6 @@ _SIGNATURE: Final = b"\x58\x40"
 _UNSIGNED: Final = encode(UNSIGNED)
 _SIGNED: Final = encode(SIGNED)
 _SHAPES: Final = ((UNSIGNED, 3), (SIGNED, 5))
-
-
-def leaf_hash(entry: bytes) -> bytes:
-    """The hash of one leaf (RFC 6962 section 2.1)."""
-    return sha256(b"\x00" + entry).digest()
-
-
-def tree_hash(leaves: Sequence[bytes]) -> bytes:
-    """The root over already hashed *leaves* (RFC 6962 section 2.1).
-
-    Pairing neighbours level by level and carrying an odd last one up gives the same tree as the
-    recursive definition, which splits at the largest power of two.
-    """
-    if not leaves:
-        return EMPTY_ROOT
-    level = list(leaves)
-    while len(level) > 1:
-        paired = [
-            sha256(b"\x01" + left + right).digest()
-            for left, right in zip(level[::2], level[1::2], strict=False)
-        ]
-        if len(level) % 2:
-            paired.append(level[-1])
-        level = paired
-    return level[0]
 
 
 def datoms_root(encoded: Iterable[bytes]) -> bytes:
