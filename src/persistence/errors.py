@@ -32,7 +32,8 @@ PersistenceError
 │   ├── KeyFileError           a key file that cannot be read, or should not be
 │   ├── UnknownKey             no key to sign with, or one that the log does not know
 │   ├── RevokedKey             a key that the log took back
-│   └── RollbackDetected       the log is smaller than it was, or another one
+│   ├── RollbackDetected       the log is smaller than it was, or another one
+│   └── WitnessError           a witness that did not cosign
 └── StoreError                 the store or its medium
     ├── NotAStore              the file is something else
     ├── NewerStore             written by a later version
@@ -206,6 +207,10 @@ class RevokedKey(AuditError):
 
 class RollbackDetected(AuditError):
     """The log is smaller than a checkpoint of it, or holds something else; `evidence` is kept."""
+
+
+class WitnessError(AuditError):
+    """A witness did not cosign, or cannot be asked; `witness` and `url` name it."""
 
 
 class StoreError(PersistenceError):
