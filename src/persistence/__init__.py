@@ -18,48 +18,52 @@ an interval of the store's own; every read picks a point on both.
 Every error is a `PersistenceError`; `persistence.errors` draws the tree.
 """
 
-from persistence.asynchronous import AsyncDb, AsyncSubstrate
-from persistence.clock import Clock, FrozenClock, SystemClock
-from persistence.datoms import Datom
-from persistence.db import Db, Entity, Report
-from persistence.errors import (
-    AuditError,
-    BudgetExceeded,
-    CasFailed,
-    ConflictError,
-    ConnectionLost,
-    CorruptStore,
-    EdnError,
-    EntityNotFound,
-    ImportRefused,
-    InputError,
-    IntervalError,
-    KeyFileError,
-    LimitExceeded,
-    NewerStore,
-    NotAStore,
-    PersistenceError,
-    QueryError,
-    ReadOnlyStore,
-    RevokedKey,
-    RollbackDetected,
-    SchemaError,
-    StoreBusy,
-    StoreClosed,
-    StoreError,
-    StoreFull,
-    TransactionError,
-    UnboundVariable,
-    UniqueConflict,
-    UnknownBasis,
-    UnknownKey,
-    ValueRefused,
-)
-from persistence.importing import Imported, Refusal
-from persistence.maintenance import Finding
-from persistence.query import Explanation, FunctionRegistry
-from persistence.substrate import Substrate
-from persistence.values import Char, Keyword, List, Map, Set, Symbol, Tagged, read, write
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from persistence.asynchronous import AsyncDb, AsyncSubstrate
+    from persistence.clock import Clock, FrozenClock, SystemClock
+    from persistence.datoms import Datom
+    from persistence.db import Db, Entity, Report
+    from persistence.errors import (
+        AuditError,
+        BudgetExceeded,
+        CasFailed,
+        ConflictError,
+        ConnectionLost,
+        CorruptStore,
+        EdnError,
+        EntityNotFound,
+        ImportRefused,
+        InputError,
+        IntervalError,
+        KeyFileError,
+        LimitExceeded,
+        NewerStore,
+        NotAStore,
+        PersistenceError,
+        QueryError,
+        ReadOnlyStore,
+        RevokedKey,
+        RollbackDetected,
+        SchemaError,
+        StoreBusy,
+        StoreClosed,
+        StoreError,
+        StoreFull,
+        TransactionError,
+        UnboundVariable,
+        UniqueConflict,
+        UnknownBasis,
+        UnknownKey,
+        ValueRefused,
+    )
+    from persistence.importing import Imported, Refusal
+    from persistence.maintenance import Finding
+    from persistence.query import Explanation, FunctionRegistry
+    from persistence.substrate import Substrate
+    from persistence.values import Char, Keyword, List, Map, Set, Symbol, Tagged, read, write
 
 __all__ = [
     "AsyncDb",
@@ -118,3 +122,38 @@ __all__ = [
     "read",
     "write",
 ]
+
+# Names are loaded when they are first asked for (PEP 562): the standalone verifier belongs to this
+# package and has to run where the dependencies of the store are not installed.
+_NAMES: Final = {
+    "asynchronous": ("AsyncDb", "AsyncSubstrate"),
+    "clock": ("Clock", "FrozenClock", "SystemClock"),
+    "datoms": ("Datom",),
+    "db": ("Db", "Entity", "Report"),
+    "importing": ("Imported", "Refusal"),
+    "maintenance": ("Finding",),
+    "query": ("Explanation", "FunctionRegistry"),
+    "substrate": ("Substrate",),
+    "values": ("Char", "Keyword", "List", "Map", "Set", "Symbol", "Tagged", "read", "write"),
+}
+_MODULES: Final = dict.fromkeys(__all__, "errors") | {
+    name: module for module, names in _NAMES.items() for name in names
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        found = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = found
+        return found
+    if not name.startswith("_"):  # `persistence.errors` after nothing but `import persistence`
+        try:
+            return import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
