@@ -80,7 +80,9 @@ def check_tiles(
     Each entry of *indexes*, by default all, is read and proved to be in the tree. With *older*, a
     checkpoint of the same log, the tree is proved to have grown from that one.
     """
-    accepted = check_checkpoint((directory / "checkpoint").read_text(), vkey, witnesses)
+    with _rejecting("not a text"):
+        text = (directory / "checkpoint").read_bytes().decode()
+    accepted = check_checkpoint(text, vkey, witnesses)
     reader = TilesReader(LocalBackend(directory))
     with _rejecting("tlog-scales"):
         if _said(reader.get_checkpoint()) != accepted:
