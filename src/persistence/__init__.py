@@ -140,19 +140,20 @@ _MODULES: Final = dict.fromkeys(__all__, "errors") | {
     name: module for module, names in _NAMES.items() for name in names
 }
 
+if not TYPE_CHECKING:  # a type checker that saw it would take every name for granted
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        found = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-        globals()[name] = found
-        return found
-    if not name.startswith("_"):  # `persistence.errors` after nothing but `import persistence`
-        try:
-            return import_module(f"{__name__}.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
-                raise
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            found = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+            globals()[name] = found
+            return found
+        if not name.startswith("_"):  # `persistence.errors` after nothing but `import persistence`
+            try:
+                return import_module(f"{__name__}.{name}")
+            except ModuleNotFoundError as error:
+                if error.name != f"{__name__}.{name}":
+                    raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
