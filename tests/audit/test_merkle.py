@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,16 +72,7 @@ def proof_by_definition(m: int, start: int, stop: int, known: bool = True) -> li
     return [*proof_by_definition(m - k, start + k, stop, False), mth(start, start + k)]
 
 
-def nodes(leaves: Sequence[bytes] = LEAVES) -> Nodes:
-    _, stored = Frontier().grown(leaves)
-
-    def subtrees(level: int, start: int, stop: int) -> list[bytes]:
-        return [node for at, _, node in stored if at == level][start:stop]
-
-    return Nodes(lambda start, stop: leaves[start:stop], subtrees)
-
-
-NODES = nodes()
+NODES = Nodes.of(LEAVES)
 
 
 @cache
@@ -113,7 +104,7 @@ def test_roots_are_those_of_certificate_transparency(size: int) -> None:
 def test_inclusion_paths_are_pinned(vector: dict[str, Any]) -> None:
     leaves = [leaf_hash(bytes.fromhex(entry)) for entry in VECTORS["entries"]]
     index, size, path = vector["index"], vector["size"], unhexed(vector["path"])
-    assert inclusion_path(index, size, nodes(leaves)) == path
+    assert inclusion_path(index, size, Nodes.of(leaves)) == path
     check_inclusion(leaves[index], index, size, path, bytes.fromhex(VECTORS["roots"][size]))
 
 
@@ -121,7 +112,7 @@ def test_inclusion_paths_are_pinned(vector: dict[str, Any]) -> None:
 def test_consistency_paths_are_pinned(vector: dict[str, Any]) -> None:
     leaves = [leaf_hash(bytes.fromhex(entry)) for entry in VECTORS["entries"]]
     old, new, path = vector["old"], vector["new"], unhexed(vector["path"])
-    assert consistency_path(old, new, nodes(leaves)) == path
+    assert consistency_path(old, new, Nodes.of(leaves)) == path
     roots = unhexed(VECTORS["roots"])
     check_consistency(old, new, roots[old], roots[new], path)
 

@@ -134,8 +134,7 @@ def inclusion_path(index: int, size: int, read: Read) -> list[bytes]:
     """The siblings from leaf *index* up to the root over *size* leaves (RFC 6962 section 2.1.1).
 
     >>> leaves = [leaf_hash(b"a"), leaf_hash(b"b"), leaf_hash(b"c")]
-    >>> read = Nodes(lambda start, stop: leaves[start:stop], lambda level, start, stop: [])
-    >>> path = inclusion_path(2, 3, read)
+    >>> path = inclusion_path(2, 3, Nodes.of(leaves))
     >>> check_inclusion(leaves[2], 2, 3, path, tree_hash(leaves))
 
     Raises:
@@ -236,6 +235,17 @@ class Nodes:
         self._leaves = leaves
         self._stored = stored
         self._tiles: dict[tuple[int, int], list[Sequence[bytes]]] = {}
+
+    @classmethod
+    def of(cls, leaves: Sequence[bytes]) -> Nodes:
+        """The nodes over *leaves*, which are all there are."""
+        rows: dict[int, list[bytes]] = {}
+        for level, _, node in Frontier().grown(leaves)[1]:
+            rows.setdefault(level, []).append(node)
+        return cls(
+            lambda start, stop: leaves[start:stop],
+            lambda level, start, stop: rows.get(level, [])[start:stop],
+        )
 
     def __call__(self, level: int, index: int) -> bytes:
         """The hash of the complete subtree over leaves [index << level, (index + 1) << level)."""
