@@ -114,14 +114,12 @@ def check_proof(text: str, entry: bytes, vkey: str, witnesses: Iterable[str] = (
     return index
 
 
-def proof_lines(directory: Path, index: int) -> list[bytes]:
+def path_in_tiles(directory: Path, index: int) -> list[bytes]:
     """The hashes that the tiles give for a proof of *index*, from the leaf's sibling up."""
     reader = TilesReader(LocalBackend(directory))
     with _rejecting("tlog-scales"):
-        hashes: list[bytes] = reader.get_inclusion_proof(
-            index, reader.get_checkpoint().size
-        ).node_hashes
-    return hashes
+        proof = reader.get_inclusion_proof(index, reader.get_checkpoint().size)
+    return list(proof.node_hashes)
 
 
 @attrs.frozen
