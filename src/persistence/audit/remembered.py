@@ -57,7 +57,8 @@ class Remembered:
         Raises:
             AuditError: the file holds no checkpoint of this log.
         """
-        found = self._latest()
+        with self._unchanged():
+            found = self._latest()
         return None if found is None else found[0]
 
     def checkpoint(self) -> Checkpoint | None:
@@ -66,7 +67,8 @@ class Remembered:
         Raises:
             AuditError: as :meth:`load`.
         """
-        found = self._latest()
+        with self._unchanged():
+            found = self._latest()
         return None if found is None else found[1]
 
     def save(self, note: str, *, durable: bool = True) -> bool:
@@ -94,7 +96,10 @@ class Remembered:
                     return False
                 if checkpoint.size == theirs.size and _signatures(ours) > _signatures(note):
                     return False
-            self._replace(self._durable if durable else self._recent, note, durable)
+            if durable:
+                self._replace(note)
+            else:
+                self._write_over(note)
         return True
 
     def keep_evidence(self, *notes: str) -> Path:
@@ -185,29 +190,54 @@ class Remembered:
             )
         return checkpoint
 
-    def _replace(self, path: Path, note: str, durable: bool) -> None:
-        """Puts *note* in the place of *path*, so that no reader ever sees a part of it."""
-        scratch = path.with_name(f"{path.name}.new")  # one writer at a time: see _alone
-        with open(scratch, "w", encoding="utf-8", newline="", opener=_for_owner) as file:
-            file.write(note)
+    def _replace(self, note: str) -> None:
+        """Puts *note* in the place of the durable one, which a crash leaves as it was."""
+        scratch = self._durable.with_name(f"{self._durable.name}.new")
+        with open(scratch, "wb", opener=_for_owner) as file:
+            file.write(note.encode())
             file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        scratch.replace(path)
-        if durable:
-            private_files.sync_directory(self.directory)
+            os.fsync(file.fileno())
+        scratch.replace(self._durable)
+        private_files.sync_directory(self.directory)
+
+    def _write_over(self, note: str) -> None:
+        """Puts *note* in the recent file as it is: ext4 would flush a new one that replaced it."""
+        with open(self._recent, "wb", opener=_for_owner_whole) as file:
+            file.write(note.encode())
+            file.truncate()
+
+    @property
+    def _lock(self) -> Path:
+        return self.directory / f"remembered-{_hash(self.origin)}.lock"
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keeps other threads and processes from writing meanwhile."""
-        path = self.directory / f"remembered-{_hash(self.origin)}.lock"
-        with open(path, "w", opener=_for_owner) as file:
+        """Keeps other threads and processes from reading and writing meanwhile."""
+        with open(self._lock, "wb", opener=_for_owner) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed
             yield
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Keeps others from writing meanwhile; also for those who may only read."""
+        try:
+            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # nobody has saved anything
+            yield
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 def _for_owner(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _for_owner_whole(path: str, flags: int) -> int:
+    return _for_owner(path, flags & ~os.O_TRUNC)
 
 
 def _hash(origin: str) -> str:
