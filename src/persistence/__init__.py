@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from persistence.asynchronous import AsyncDb, AsyncSubstrate
+    from persistence.audit.finding import Finding
+    from persistence.audit.keyfile import Keyring
     from persistence.clock import Clock, FrozenClock, SystemClock
     from persistence.datoms import Datom
     from persistence.db import Db, Entity, Report
@@ -60,7 +62,6 @@ if TYPE_CHECKING:
         ValueRefused,
     )
     from persistence.importing import Imported, Refusal
-    from persistence.maintenance import Finding
     from persistence.query import Explanation, FunctionRegistry
     from persistence.substrate import Substrate
     from persistence.values import Char, Keyword, List, Map, Set, Symbol, Tagged, read, write
@@ -90,6 +91,7 @@ __all__ = [
     "InputError",
     "IntervalError",
     "KeyFileError",
+    "Keyring",
     "Keyword",
     "LimitExceeded",
     "List",
@@ -127,11 +129,12 @@ __all__ = [
 # package and has to run where the dependencies of the store are not installed.
 _NAMES: Final = {
     "asynchronous": ("AsyncDb", "AsyncSubstrate"),
+    "audit.finding": ("Finding",),
+    "audit.keyfile": ("Keyring",),
     "clock": ("Clock", "FrozenClock", "SystemClock"),
     "datoms": ("Datom",),
     "db": ("Db", "Entity", "Report"),
     "importing": ("Imported", "Refusal"),
-    "maintenance": ("Finding",),
     "query": ("Explanation", "FunctionRegistry"),
     "substrate": ("Substrate",),
     "values": ("Char", "Keyword", "List", "Map", "Set", "Symbol", "Tagged", "read", "write"),

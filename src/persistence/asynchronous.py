@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import attrs
 
+from persistence.audit.finding import Finding
 from persistence.branches import MAIN, Line
 from persistence.connection import Listener
 from persistence.datoms import Datom, InstantLike
 from persistence.db import Db, Report
-from persistence.maintenance import Finding
 from persistence.merging import Merge
 from persistence.stm.awaited import AsyncTxn
 from persistence.store import Size

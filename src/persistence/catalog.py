@@ -102,6 +102,7 @@ class Catalog:
 
     def __init__(self) -> None:
         self.t = 0  # the head up to which `state` is known
+        self.spoken = 0  # the head when others were last seen to write built-in attributes
         self.state = _initial()
         self._marks: list[int] | None = None  # those of `state`, see `Snapshot.marks`
         self._lock = threading.Lock()
@@ -115,6 +116,8 @@ class Catalog:
             if self.t >= head.t:
                 return self.state
             *marks, told = snapshot.marks(self.t, boot.FIRST_ATTRIBUTE_ID)
+            if told:
+                self.spoken = head.t
             if not told and marks == self._marks:
                 self.t = head.t
                 return self.state

@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any, Final
 
+from persistence.audit.keyfile import Keyring
+from persistence.audit.log import Log
 from persistence.catalog import Catalog
 from persistence.clock import Clock, SystemClock
 from persistence.coordinates import resolve_basis, stored_values
@@ -49,6 +51,7 @@ class Connection:
         clock: Clock | None = None,
         functions: FunctionRegistry | None = None,
         transaction_functions: Mapping[Keyword, Callable[..., Any]] | None = None,
+        keys: Keyring | None = None,
     ) -> None:
         self.store = store
         self.clock: Clock = clock or SystemClock()
@@ -57,6 +60,7 @@ class Connection:
             transaction_functions or {}
         )
         self.catalog = Catalog()
+        self.log = Log(keys)
         self._commits = GroupCommit(self._commit)
         self._reports: deque[Report] = deque()
         self._publish = threading.RLock()
@@ -67,6 +71,7 @@ class Connection:
         self._closed = False
         with self.store.snapshot() as snapshot:
             self.catalog.refresh(snapshot, snapshot.head())
+            self.log.open(snapshot)
 
     # ----------------------------------------------------------------- reading
 
@@ -202,9 +207,10 @@ class Connection:
             self._writing = threading.get_ident()
             try:
                 with self.store.session() as session:
-                    head = session.head()
-                    alone = Alone(self, session, Group(head, self.catalog.refresh(session, head)))
+                    alone = Alone(self, session, self._group(session))
                     yield alone
+                    settle = self._settling(session, alone.group)
+                settle()
                 self._committed(alone.done)
             finally:
                 self._writing = None
@@ -285,8 +291,7 @@ class Connection:
         for request in requests:
             request.error = None
         with self.store.session() as session:
-            head = session.head()
-            group = Group(head, self.catalog.refresh(session, head))
+            group = self._group(session)
             for request in requests:
                 try:
                     with nullcontext() if alone else session.savepoint():
@@ -296,7 +301,22 @@ class Connection:
                     request.error = error
                     if alone:
                         raise
+            settle = self._settling(session, group)
+        settle()
         self._committed(done)
+
+    def _group(self, session: Session) -> Group:
+        """The group that *session* begins with: no transaction yet."""
+        head = session.head()
+        state = self.catalog.refresh(session, head)
+        return Group(head, state, self.log.roster_at(session, head.t, self.catalog.spoken))
+
+    def _settling(self, session: Session, group: Group) -> Callable[[], None]:
+        """Writes tree and checkpoint of *group*; gives what to do once they are committed."""
+        if not group.leaves:
+            return lambda: None
+        frontier = self.log.settle(session, group.roster, group.head.t, group.leaves)
+        return lambda: self.log.settled(group.roster, group.head.t, frontier)
 
     def _committed(self, done: Iterable[Request]) -> None:
         """Takes in what has been committed."""
@@ -357,6 +377,7 @@ class Connection:
         """Closes the store; a commit under way is finished first."""
         with self._commits.lock:
             self._closed = True
+            self.log.remember()
             self.store.close()
 
 
@@ -364,7 +385,7 @@ class Alone:
     """The write lock, held; see :meth:`Connection.alone`."""
 
     def __init__(self, connection: Connection, session: Session, group: Group) -> None:
-        self._connection, self._session, self._group = connection, session, group
+        self._connection, self.session, self.group = connection, session, group
         self.done: list[Request] = []
 
     def append(
@@ -372,7 +393,7 @@ class Alone:
     ) -> None:
         """Writes what *decide* gives; see :meth:`Connection.decided`."""
         request = Request((), options, author, decide, branch)
-        self._group = append(self._connection, self._session, self._group, request)
+        self.group = append(self._connection, self.session, self.group, request)
         self.done.append(request)
 
     def report(self) -> Report:

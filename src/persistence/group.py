@@ -12,20 +12,15 @@ from typing import Any, Protocol
 
 import attrs
 
-from persistence.audit.record import (
-    NO_LEAF,
-    NO_PARENT,
-    Header,
-    datoms_root,
-    entry,
-    leaf_hash,
-    metadata_digest,
-)
+from persistence.audit.log import Log
+from persistence.audit.record import Entry, leaf_hash
+from persistence.audit.roster import Roster
 from persistence.catalog import Catalog, State, placed, with_branches
 from persistence.clock import Clock
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.view import View
 from persistence.db import Db
+from persistence.entries import entry_of
 from persistence.errors import BranchError
 from persistence.session import Line, SessionSource, WriterBase
 from persistence.store import Batch, Head, Session, TxRow
@@ -42,6 +37,7 @@ class Writer(Line, Protocol):
 
     catalog: Catalog
     clock: Clock
+    log: Log
     checks: list[Check]
     transaction_functions: Mapping[Keyword, Callable[..., Any]]
 
@@ -69,6 +65,8 @@ class Group:
 
     head: Head
     state: State  # of the main line
+    roster: Roster
+    leaves: tuple[bytes, ...] = ()  # of the transactions of this group
     states: Mapping[int, State] = attrs.field(factory=dict)  # of every branch written so far
     tips: Mapping[int, tuple[int, bytes]] = attrs.field(factory=dict)
 
@@ -83,7 +81,9 @@ class Group:
                 known = known if known[0] else session.last_on(ancestor, base)
         return known
 
-    def after(self, branch: int, head: Head, state: State, prepared: Prepared) -> Group:
+    def after(
+        self, branch: int, head: Head, state: State, prepared: Prepared, made: Entry
+    ) -> Group:
         """This group with one more transaction on *branch*, prepared in *state*."""
         changed = prepared.schema is not state.schema
         main = self.state.with_numbers(prepared.numbers)
@@ -102,7 +102,9 @@ class Group:
         # A new attribute, index or branch is seen by every branch: they are looked at anew.
         states = {} if changed or prepared.branches else self.states
         tips = {**self.tips, branch: (head.t, head.id)}
-        return Group(head, main, {**states, branch: own}, tips)
+        roster = self.roster.after(head.t - 1, made.header.event)
+        leaves = (*self.leaves, head.leaf)
+        return Group(head, main, roster, leaves, {**states, branch: own}, tips)
 
 
 def append(writer: Writer, session: Session, group: Group, request: Request) -> Group:
@@ -129,16 +131,15 @@ def append(writer: Writer, session: Session, group: Group, request: Request) -> 
         ensured = laid_over(before(), prepared)
         ensure_entities(ensured, prepared, writer.transaction_functions)
     parent_t, parent = group.tip(session, branch)
-    header = Header(
-        parent=parent or NO_PARENT,
-        datoms_root=datoms_root(prepared.encoded()),
-        datoms=len(prepared.changes),
-        branch=branch,
-        time=time,
+    made = entry_of(
+        writer.log,
+        group.roster,
+        prepared,
         author=request.author,
-        metadata=metadata_digest(prepared.meta),
+        branch=branch,
+        parent=parent,
+        previous_leaf=head.leaf,
     )
-    made = entry(header, head.leaf or NO_LEAF)
     data = made.encoded()
     leaf = leaf_hash(data)
     request.tx = TxRow(prepared.t, branch, parent_t, made.id, time, prepared.next_e, data, leaf)
@@ -147,7 +148,7 @@ def append(writer: Writer, session: Session, group: Group, request: Request) -> 
         prepared.place_indexes(branch)
     session.append(_batch(request.tx, prepared, state))
     after = Head(prepared.t, made.id, time, leaf, prepared.next_e)
-    group = group.after(branch, after, state, prepared)
+    group = group.after(branch, after, state, prepared, made)
     request.after = group.state
     return group
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from persistence.audit.finding import Finding
 from persistence.audit.record import NO_LEAF, NO_PARENT, datoms_root, leaf_hash, parse_entry
 from persistence.catalog import Branch, State, read_schema, schema_of, with_branches
 from persistence.connection import Connection
@@ -36,18 +37,6 @@ from persistence.values import (
 
 _STEP: Final = 1_000  # transactions a report of progress
 Progress: TypeAlias = Callable[[int, int], None]
-
-
-@attrs.frozen
-class Finding:
-    """One disagreement: where it is, what was expected there, and what was found."""
-
-    where: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: expected {self.expected}, found {self.found}"
 
 
 # ---------------------------------------------------------------------- replay
@@ -304,6 +293,12 @@ def _check_tx(
         return
     if root != header.datoms_root:
         yield Finding(f"{where} datoms root", header.datoms_root.hex(), root.hex())
+
+
+def logged(snapshot: Snapshot, t: int) -> list[bytes]:
+    """The canonical bytes of the datoms of a transaction, in log order, as they were hashed."""
+    names = {n: name for n, name, _ in snapshot.attributes()}
+    return list(_encoded(snapshot, list(snapshot.log(t - 1, t)), names))
 
 
 def _encoded(snapshot: Snapshot, rows: list[Any], names: dict[int, str]) -> Iterable[bytes]:

@@ -26,10 +26,9 @@ from persistence.datoms import (
     line_flags,
 )
 from persistence.datoms.bootstrap import FIRST_ATTRIBUTE_ID
-from persistence.db import Db, Report, Source
-from persistence.query import FunctionRegistry
+from persistence.db import Db, Source
+from persistence.db.source import Passing
 from persistence.store import Head, Session, Snapshot
-from persistence.store.dialect import Dialect
 from persistence.store.layers import Layers
 from persistence.values import Keyword
 
@@ -90,30 +89,18 @@ class WriterBase:
         return self.session.blobs(ids)
 
 
-@attrs.define(eq=False)
-class SessionSource:
+@attrs.frozen(eq=False)
+class SessionSource(Passing):
     """The connection as seen from inside its own uncommitted session."""
 
-    inner: Source
     session: Session
     state: State
-
-    @property
-    def dialect(self) -> Dialect:
-        return self.inner.dialect
-
-    @property
-    def functions(self) -> FunctionRegistry:
-        return self.inner.functions
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         return nullcontext(self.session)
 
     def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         return self.session.rows(sql, params)
-
-    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
-        return self.inner.deadline(seconds)
 
     def attribute_id(self, ident: Keyword) -> int | None:
         return self.state.numbers.get(ident)
@@ -146,10 +133,6 @@ class SessionSource:
     def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
         return stored_values(self.session, keys)
 
-    def speculate(self, db: Db, forms: Any, options: Mapping[str, Any]) -> Report:
-        report: Report = self.inner.speculate(db, forms, options)
-        return report
-
 
 class Line(Source, Protocol):
     """A source that knows every branch."""
@@ -160,50 +143,14 @@ class Line(Source, Protocol):
 
 
 @attrs.frozen(eq=False)
-class BranchSource:
+class BranchSource(Passing):
     """The connection, or its session, as database values of one branch see it."""
 
     inner: Line
     branch: int
-
-    @property
-    def dialect(self) -> Dialect:
-        return self.inner.dialect
-
-    @property
-    def functions(self) -> FunctionRegistry:
-        return self.inner.functions
-
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        return self.inner.snapshot()
-
-    def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self.inner.read(sql, params)
-
-    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
-        return self.inner.deadline(seconds)
-
-    def attribute_id(self, ident: Keyword) -> int | None:
-        return self.inner.attribute_id(ident)
-
-    def ident(self, number: int) -> Keyword:
-        return self.inner.ident(number)
 
     def flags(self, number: int) -> int:
         return self.inner.flags_on(self.branch, number)
 
     def schema_at(self, t: int) -> Schema:
         return self.inner.schema_on(self.branch, t)
-
-    def on(self, branch: int) -> Source:
-        return self.inner.on(branch)
-
-    def resolve_basis(self, x: int | bytes | InstantLike) -> int:
-        return self.inner.resolve_basis(x)
-
-    def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
-        return self.inner.values(keys)
-
-    def speculate(self, db: Db, forms: Any, options: Mapping[str, Any]) -> Report:
-        report: Report = self.inner.speculate(db, forms, options)
-        return report

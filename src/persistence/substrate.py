@@ -8,13 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeGuard
 
+from persistence.audit.finding import Finding
+from persistence.audit.keyfile import Keyring
+from persistence.auditing import Audit
 from persistence.branches import MAIN, Branches
 from persistence.clock import Clock
 from persistence.connection import Connection, Listener
 from persistence.datoms import InstantLike, instant
 from persistence.db import Db, Report
 from persistence.importing import BATCH, Imported, Plan, import_file
-from persistence.maintenance import Finding, check, reindex
+from persistence.maintenance import check, reindex
 from persistence.query import FunctionRegistry
 from persistence.stm import Txn
 from persistence.store import Size, open_store
@@ -206,6 +209,7 @@ class Substrate:
         self.fact = Facts(connection)
         self.branch = BranchSpace(connection)
         self.txn = Txn(connection)
+        self.audit = Audit(connection)
 
     @classmethod
     def open(
@@ -215,27 +219,39 @@ class Substrate:
         clock: Clock | None = None,
         functions: Mapping[str | Keyword, Callable[..., Any]] | None = None,
         queries: FunctionRegistry | None = None,
+        keys: Keyring | str | PathLike[str] | None = None,
         **options: Any,
     ) -> Self:
         """Opens the store at *uri*, making it when it is not there.
 
         *uri* is a path, ``sqlite:///path``, ``:memory:`` or ``postgresql://…``. *functions* are
         transaction functions and predicates by keyword; *queries* are functions for queries.
-        *options* go to the backend, for instance ``synchronous="NORMAL"``.
+        *keys*, a `Keyring` or the directory of one, sign what is written from here on. *options*
+        go to the backend, for instance ``synchronous="NORMAL"``.
 
         Raises:
             NotAStore, NewerStore, ReadOnlyStore, StoreError: it cannot be opened.
+            KeyFileError: a key file that cannot be read, or that others can read.
+            RollbackDetected: the log is not a later state of the one that was seen before.
         """
         registered = {keyword(name): function for name, function in (functions or {}).items()}
+        ring = keys if isinstance(keys, Keyring | None) else Keyring.load(Path(keys))
         store = open_store(uri, **options)
         try:
             connection = Connection(
-                store, clock=clock, functions=queries, transaction_functions=registered
+                store,
+                clock=clock,
+                functions=queries,
+                transaction_functions=registered,
+                keys=ring,
             )
+            opened = cls(connection)
+            if ring is not None and ring.log is not None and not options.get("read_only"):
+                opened.audit.begin()
+            return opened
         except BaseException:
             store.close()
             raise
-        return cls(connection)
 
     @property
     def uri(self) -> str:

@@ -146,6 +146,27 @@ class Keyring:
         return cls(tuple(load(path, once) for path in paths), directory)
 
     @classmethod
+    def generate(
+        cls,
+        origin: str,
+        *authors: str,
+        directory: str | Path | None = None,
+        passphrase: Passphrase | None = None,
+    ) -> Keyring:
+        """New keys for the log *origin* and for each of *authors*, saved if there is a *directory*.
+
+        >>> [key.name for key in Keyring.generate("example.com/tea", "ana").keys]
+        ['example.com/tea', 'ana']
+
+        Raises:
+            KeyFileError: as :func:`save` and :class:`KeyFile`; a passphrase, but no directory.
+        """
+        ring = cls(directory=None if directory is None else Path(directory))
+        for key in (generate("log", origin), *(generate("author", name) for name in authors)):
+            ring = ring.keep(key, passphrase)
+        return ring
+
+    @classmethod
     def memory(cls, *keys: KeyFile) -> Keyring:
         """A ring of *keys* that are in no file, for tests and short-lived stores."""
         return cls(keys)

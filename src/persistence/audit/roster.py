@@ -73,6 +73,7 @@ class Roster:
     origin: str = ""
     log_id: bytes = b""
     keys: Mapping[bytes, Key] = attrs.field(factory=dict)  # by public key, also those that ended
+    in_force: frozenset[bytes] = frozenset()
 
     @property
     def begun(self) -> bool:
@@ -96,17 +97,19 @@ class Roster:
         if event is None or event[0] is ERASE:
             return self
         keys = dict(self.keys)
+        roster = self
         if event[0] is ADD:
             _, role, name, public, namespaces = event
             keys[public] = Key(role, name, public, tuple(namespaces), index)
             if not self.begun:
-                return attrs.evolve(self, origin=name, log_id=log_id(name, public), keys=keys)
+                roster = attrs.evolve(self, origin=name, log_id=log_id(name, public))
         else:
             old = keys[event[1]]
             keys[old.public] = attrs.evolve(old, until=index)
             if event[0] is ROTATE:
                 keys[event[2]] = attrs.evolve(old, public=event[2], since=index)
-        return attrs.evolve(self, keys=keys)
+        in_force = frozenset(public for public, key in keys.items() if key.until is None)
+        return attrs.evolve(roster, keys=keys, in_force=in_force)
 
     # --------------------------------------------------------------- problems
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import attrs
+
 from persistence.datoms import InstantLike, Schema
 from persistence.query import FunctionRegistry
 from persistence.store.dialect import Dialect
@@ -74,6 +76,54 @@ class Source(Protocol):
     def values(self, keys: Iterable[tuple[int, int | float | str]]) -> list[Any]:
         """The values of stored (k, payload) pairs; interned ones in one statement."""
         ...
+
+
+@attrs.frozen(eq=False)
+class Passing:
+    """A source that leaves to another one what it does not answer itself."""
+
+    inner: Source
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.inner.dialect
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        return self.inner.functions
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        return self.inner.snapshot()
+
+    def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self.inner.read(sql, params)
+
+    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
+        return self.inner.deadline(seconds)
+
+    def attribute_id(self, ident: Keyword) -> int | None:
+        return self.inner.attribute_id(ident)
+
+    def ident(self, number: int) -> Keyword:
+        return self.inner.ident(number)
+
+    def flags(self, number: int) -> int:
+        return self.inner.flags(number)
+
+    def on(self, branch: int) -> Source:
+        return self.inner.on(branch)
+
+    def schema_at(self, t: int) -> Schema:
+        return self.inner.schema_at(t)
+
+    def resolve_basis(self, x: int | bytes | InstantLike) -> int:
+        return self.inner.resolve_basis(x)
+
+    def speculate(self, db: Any, forms: Any, options: Mapping[str, Any]) -> Any:
+        return self.inner.speculate(db, forms, options)
+
+    def values(self, keys: Iterable[tuple[int, int | float | str]]) -> list[Any]:
+        return self.inner.values(keys)
 
 
 TransactionFunction = Callable[..., Iterable[Any]]

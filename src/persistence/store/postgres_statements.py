@@ -79,8 +79,8 @@ TREE: Final = Write(
     ("bigint", "bigint", "bytea"),
 )
 NOTE: Final = Write(
-    """INSERT INTO checkpoint (size, note) SELECT * FROM {rows} AS x
-    ON CONFLICT (size) DO UPDATE SET note = excluded.note""",
+    """INSERT INTO checkpoint (id, note) SELECT * FROM {rows} AS x
+    ON CONFLICT (id) DO UPDATE SET note = excluded.note""",
     ("bigint", "text"),
 )
 _SEG_A_E: Final = itemgetter(0, 1, 2)

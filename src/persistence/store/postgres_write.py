@@ -244,9 +244,9 @@ class PostgresSession(PostgresReads):
     def write_audit(
         self,
         tree: Sequence[tuple[int, int, bytes]] = (),
-        notes: Sequence[tuple[int, str]] = (),
+        note: str | None = None,
     ) -> None:
-        self._write((TREE, tree), (NOTE, notes))
+        self._write((TREE, tree), (NOTE, [] if note is None else [(0, note)]))
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
         self._write((ATTR, attributes))

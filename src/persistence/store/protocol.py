@@ -29,8 +29,6 @@ BOUNDED_SEGMENT: Final = 1  # live, with an end in valid time
 CLOSED_SEGMENT: Final = 2  # no longer believed
 SEGMENTS: Final = 3
 
-NEWEST: Final = 0  # in place of the size of a checkpoint: the one that moves along with commits
-
 INDEXED: Final = 16  # flag of an attribute: found by value for the sake of a branch; it stays on
 
 
@@ -226,12 +224,8 @@ class Snapshot(Protocol):
         """The stored hashes of the complete subtrees start <= n < stop of *level*, in order."""
         ...
 
-    def checkpoint(self, size: int = NEWEST) -> str | None:
-        """The signed note that was given away at *size*, or the newest of all."""
-        ...
-
-    def checkpoints(self) -> list[tuple[int, str]]:
-        """The signed notes that were given away, by size."""
+    def checkpoint(self) -> str | None:
+        """The newest signed note on what the log is."""
         ...
 
     def log(self, after: int, to: int) -> Iterable[tuple[Any, ...]]:
@@ -274,9 +268,9 @@ class Session(Snapshot, Protocol):
     def write_audit(
         self,
         tree: Sequence[tuple[int, int, bytes]] = (),
-        notes: Sequence[tuple[int, str]] = (),
+        note: str | None = None,
     ) -> None:
-        """Hashes of complete subtrees (level, n, hash), and signed notes (size, note)."""
+        """Hashes of complete subtrees (level, n, hash), and the newest checkpoint."""
         ...
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:

@@ -18,7 +18,6 @@ from persistence.store.dialect import Column
 from persistence.store.dialect_sqlite import SQLITE
 from persistence.store.protocol import (
     BEFORE_ALL,
-    NEWEST,
     OPEN_T,
     FactRow,
     Head,
@@ -278,12 +277,9 @@ class SqliteReads:
     def tree(self, level: int, start: int, stop: int) -> list[bytes]:
         return [hash for (hash,) in self.rows(_TREE, (level, start, stop))]
 
-    def checkpoint(self, size: int = NEWEST) -> str | None:
-        found = self.rows("SELECT note FROM checkpoint WHERE size = ?1", (size,))
+    def checkpoint(self) -> str | None:
+        found = self.rows("SELECT note FROM checkpoint")
         return found[0][0] if found else None
-
-    def checkpoints(self) -> list[tuple[int, str]]:
-        return self.rows("SELECT size, note FROM checkpoint WHERE size > 0 ORDER BY size")
 
     def log(self, after: int, to: int) -> Iterator[tuple[Any, ...]]:
         return self._stream(_LOG, (after, to))

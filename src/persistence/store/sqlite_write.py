@@ -47,7 +47,7 @@ _TREE_NODE: Final = (
     " ON CONFLICT DO UPDATE SET hash = excluded.hash"
 )
 _NOTE: Final = (
-    "INSERT INTO checkpoint (size, note) VALUES (?1, ?2)"
+    "INSERT INTO checkpoint (id, note) VALUES (0, ?1)"
     " ON CONFLICT DO UPDATE SET note = excluded.note"
 )
 _REINDEX: Final = (
@@ -185,11 +185,12 @@ class SqliteSession(SqliteReads):
     def write_audit(
         self,
         tree: Sequence[tuple[int, int, bytes]] = (),
-        notes: Sequence[tuple[int, str]] = (),
+        note: str | None = None,
     ) -> None:
         self._require_transaction()
         self._many(_TREE_NODE, tree)
-        self._many(_NOTE, notes)
+        if note is not None:
+            self._run(_NOTE, (note,))
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
         self._require_transaction()

@@ -75,6 +75,7 @@ class Prepared:
     typed: Typed
     declares: bool  # whether the schema changed
     branches: bool  # whether it says something of branches
+    speaks: bool  # whether it says something of the log itself
     ensured: list[tuple[int, evolution.EntitySpec]]
     index_flags: Mapping[int, int] = attrs.field(factory=dict)  # see `place_indexes`
 
@@ -238,6 +239,7 @@ def _decided(
         ensured=ensured,
         declares=declares,
         branches=not boot.BRANCH_IDS.isdisjoint(changed),
+        speaks=boot.LOG_EVENT_ID in changed,
     )
     return prepared, cells, operations
 
@@ -258,6 +260,7 @@ def _prepared(
     ensured: list[tuple[int, evolution.EntitySpec]],
     declares: bool,
     branches: bool,
+    speaks: bool,
 ) -> Prepared:
     typed = cells.typed
     attributes = {number: schema[ident] for number, ident in typed.known.items()}
@@ -293,6 +296,7 @@ def _prepared(
         ensured=ensured,
         declares=declares,
         branches=branches,
+        speaks=speaks,
     )
 
 

@@ -7,8 +7,7 @@ and every question works on a speculation too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -19,11 +18,9 @@ from persistence.datoms.bootstrap import SPECULATED
 from persistence.datoms.rectangles import OPEN_T, fact_row
 from persistence.datoms.view import Overlay, View
 from persistence.db import Db, Report
-from persistence.db.source import Source
+from persistence.db.source import Passing
 from persistence.errors import UnknownBasis
 from persistence.ids import is_tx_entity, tx_position
-from persistence.query import FunctionRegistry
-from persistence.store.dialect import Dialect
 from persistence.store.layers import Layers
 from persistence.store.protocol import Snapshot
 from persistence.transact.ensure import ensure_entities
@@ -33,30 +30,12 @@ from persistence.values import INTERNED, Keyword, decode, interned_id
 
 
 @attrs.frozen(eq=False)
-class SpeculativeSource:
+class SpeculativeSource(Passing):
     """A source that also knows what an overlay added."""
 
-    inner: Source
     overlay: Overlay
     schemas: Mapping[int, Schema]  # speculative t -> schema after it
     extra_flags: Mapping[int, int]
-
-    @property
-    def dialect(self) -> Dialect:
-        return self.inner.dialect
-
-    @property
-    def functions(self) -> FunctionRegistry:
-        return self.inner.functions
-
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        return self.inner.snapshot()
-
-    def read(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self.inner.read(sql, params)
-
-    def deadline(self, seconds: float) -> AbstractContextManager[Any]:
-        return self.inner.deadline(seconds)
 
     def attribute_id(self, ident: Keyword) -> int | None:
         known = self.overlay.numbers.get(ident)
@@ -74,9 +53,6 @@ class SpeculativeSource:
     def inner_flags(self, number: int) -> int:
         """The flags of the stored rows alone."""
         return 0 if number in self.overlay.numbers.values() else self.inner.flags(number)
-
-    def on(self, branch: int) -> Source:
-        return self.inner.on(branch)
 
     def schema_at(self, t: int) -> Schema:
         return self.schemas[t] if t in self.schemas else self.inner.schema_at(t)
@@ -100,9 +76,6 @@ class SpeculativeSource:
                 )
             found = self.overlay.base
         return found
-
-    def speculate(self, db: Any, forms: Any, options: Mapping[str, Any]) -> Any:
-        return self.inner.speculate(db, forms, options)
 
     def values(self, keys: Iterable[tuple[int, Payload]]) -> list[Any]:
         keys = list(keys)

@@ -8,10 +8,9 @@ CREATE TABLE tree (
     PRIMARY KEY (level, n)
 );
 
--- Signed notes on what the log was at some size, those that were given away. The one with size 0
--- is the newest of all: it moves along with the commits.
+-- The newest signed note on what the log is; it moves along with the commits.
 CREATE TABLE checkpoint (
-    size bigint PRIMARY KEY,
+    id   bigint PRIMARY KEY CHECK (id = 0),
     note text NOT NULL
 );
 

@@ -8,10 +8,9 @@ CREATE TABLE tree (
     PRIMARY KEY (level, n)
 ) STRICT, WITHOUT ROWID;
 
--- Signed notes on what the log was at some size, those that were given away. The one with size 0
--- is the newest of all: it moves along with the commits.
+-- The newest signed note on what the log is; it moves along with the commits.
 CREATE TABLE checkpoint (
-    size INTEGER PRIMARY KEY,
+    id   INTEGER PRIMARY KEY CHECK (id = 0),
     note TEXT NOT NULL
 ) STRICT;
 
