@@ -12,9 +12,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any, Final
@@ -251,30 +251,43 @@ def _refusal(witness: Witness, answer: _Answer, told: int | None) -> WitnessErro
 def _posted(witness: Witness, body: bytes, timeout: float) -> _Answer:
     """What the witness answers to *body*; no redirect is followed, no more is read than allowed."""
     connection = _connection(witness.url, timeout)
+    path = urlsplit(witness.url).path.rstrip("/") + PATH
+    try:
+        connection.connect()
+        with _deadline(connection.sock, timeout):
+            connection.request("POST", path, body, {"Content-Type": "text/plain; charset=utf-8"})
+            with connection.getresponse() as response:
+                return _read(witness, response)
+    except (OSError, HTTPException, UnicodeError) as error:
+        raise witness.error(
+            f"cannot be asked: {str(error) or repr(error)}", hint="try again later"
+        ) from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _deadline(line: socket.socket, seconds: float) -> Iterator[None]:
+    """Cuts *line* after *seconds*, however slowly its peer trickles; that is a TimeoutError."""
     late = threading.Event()
 
     def cut() -> None:
         late.set()
         with suppress(OSError):  # below TLS, which another thread must not touch
-            socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(line, socket.SHUT_RDWR)
 
-    deadline = threading.Timer(timeout, cut)
-    deadline.daemon = True
-    path = urlsplit(witness.url).path.rstrip("/") + PATH
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
     try:
-        connection.connect()
-        deadline.start()
-        connection.request("POST", path, body, {"Content-Type": "text/plain; charset=utf-8"})
-        answer = _read(witness, connection.getresponse())
-        if late.is_set():  # what was read may end where it was cut
-            raise TimeoutError(f"no answer within {timeout:g} s")
-    except (OSError, HTTPException, UnicodeError) as error:
-        why = f"no answer within {timeout:g} s" if late.is_set() else str(error) or repr(error)
-        raise witness.error(f"cannot be asked: {why}", hint="try again later") from error
+        yield
+    except (OSError, HTTPException):
+        if not late.is_set():
+            raise
     finally:
-        deadline.cancel()
-        connection.close()
-    return answer
+        timer.cancel()
+    if late.is_set():  # also when nothing failed: what was read may end where it was cut
+        raise TimeoutError(f"no answer within {seconds:g} s")
 
 
 def _connection(url: str, timeout: float) -> HTTPConnection:

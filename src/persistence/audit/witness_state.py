@@ -113,14 +113,18 @@ class State:
         self._path = Path(path)
         self._clock = clock
         self._turn = threading.Lock()
-        self._connection = _opened(self._path)
         try:
+            self._connection = _opened(self._path)
             with self._transaction():
                 self._prepare()
         except apsw.NotADBError as error:
             raise NotAStore(f"{self._path} is no SQLite file", uri=str(self._path)) from error
         except apsw.Error as error:
-            raise StoreError(f"cannot use {self._path}: {error}", uri=str(self._path)) from error
+            raise StoreError(
+                f"cannot use {self._path}: {error}",
+                hint="is its directory there, and writable?",
+                uri=str(self._path),
+            ) from error
 
     def offer(
         self,
@@ -228,12 +232,7 @@ class State:
 
 
 def _opened(path: Path) -> apsw.Connection:
-    try:
-        connection = apsw.Connection(str(path))
-    except apsw.Error as error:
-        raise StoreError(
-            f"cannot open {path}: {error}", hint="is its directory there?", uri=str(path)
-        ) from error
+    connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_MS)
     # A rollback journal is what the file's directory has to be synced for as well: when a power cut
     # brings an unlinked journal back, it undoes a commit that was answered.
