@@ -61,6 +61,7 @@ class Log:
     _known: int = 0  # the t up to which the roster was read
     _signed: str | None = None  # the newest checkpoint of this process
     _remembered: float = 0.0
+    _signer: note.Signer | None = None  # of the checkpoints
 
     # ----------------------------------------------------------------- opening
 
@@ -231,7 +232,7 @@ class Log:
             _complete(session, before)
         frontier, whole = self._caught_up(session, before).grown(leaves)
         if key is not None:
-            self._signed = _note(roster, frontier, key)
+            self._signed = self._note(roster, frontier, key)
         session.write_audit(whole, None if key is None else self._signed)
         return frontier
 
@@ -252,7 +253,14 @@ class Log:
                 hint="use the key directory that holds it",
                 origin=roster.origin,
             )
-        return _note(roster, frontier, key)
+        return self._note(roster, frontier, key)
+
+    def _note(self, roster: Roster, frontier: Frontier, key: KeyFile) -> str:
+        signer = self._signer
+        if signer is None or signer.key.public != key.public:
+            assert key.private is not None
+            signer = self._signer = note.Signer.of(roster.origin, key.private)
+        return signer.sign(note.Checkpoint(roster.origin, frontier.size, frontier.root()).body)
 
     def _checkpointing(self, roster: Roster) -> KeyFile | None:
         """The log key of this process, if it is one that is in force."""
@@ -295,12 +303,6 @@ class Log:
         if text is not None and memory is not None:
             memory.save(text, durable=durable)
             self._remembered = monotonic()
-
-
-def _note(roster: Roster, frontier: Frontier, key: KeyFile) -> str:
-    assert key.private is not None
-    body = note.Checkpoint(roster.origin, frontier.size, frontier.root()).body
-    return note.sign(body, roster.origin, key.private)
 
 
 def _complete(session: Session, size: int) -> None:

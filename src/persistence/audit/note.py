@@ -10,7 +10,7 @@ Imports the standard library and its neighbours only, because the standalone ver
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,6 +33,7 @@ __all__ = [
     "NoteError",
     "Signature",
     "SignedNote",
+    "Signer",
     "VerifierKey",
     "attach",
     "cosign",
@@ -152,10 +153,35 @@ def sign(body: str, name: str, private: Ed25519PrivateKey) -> str:
     """
     if not body.endswith("\n"):
         raise NoteError("the text of a note ends with a newline")
-    _text(body)
-    key = VerifierKey(name, signature.public_bytes(private))
-    line = Signature(name, key.id, signature.sign(private, body.encode()))
-    return _text(f"{body}\n{line.line}")
+    return _text(Signer.of(name, private).sign(_text(body)))
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key that signs many notes, ready to do so. Their texts are not looked at.
+
+    >>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    >>> key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    >>> Signer.of("example.com/log", key).sign("tea\n") == sign("tea\n", "example.com/log", key)
+    True
+    """
+
+    key: VerifierKey
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @classmethod
+    def of(cls, name: str, private: Ed25519PrivateKey) -> Signer:
+        """The signer of *name*.
+
+        Raises:
+            NoteError: *name* is no name of a key.
+        """
+        return cls(VerifierKey(name, signature.public_bytes(private)), private)
+
+    def sign(self, body: str) -> str:
+        """The note that says *body*."""
+        signed = self.key.id + self.private.sign(body.encode())
+        return f"{body}\n{_DASH}{self.key.name} {encode(signed)}\n"
 
 
 def cosign(body: str, name: str, private: Ed25519PrivateKey, time_s: int) -> str:
