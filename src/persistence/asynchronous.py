@@ -15,7 +15,12 @@ from typing import Any, Self
 
 import attrs
 
+from persistence.audit.checkpoint import Checkpoint
 from persistence.audit.finding import Finding
+from persistence.audit.keyfile import Keyring
+from persistence.audit.proof import Proof
+from persistence.audit.roster import Key, Roster
+from persistence.auditing import Audit
 from persistence.branches import MAIN, Line
 from persistence.connection import Listener
 from persistence.datoms import Datom, InstantLike
@@ -185,6 +190,73 @@ class AsyncBranches:
         )
 
 
+class AsyncAudit:
+    """`s.audit`, awaited: what is a property there is called here, because it reads the store."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
+    async def keys(self) -> Sequence[Key]:
+        """See :attr:`Audit.keys`."""
+        return await asyncio.to_thread(lambda: self._audit.keys)
+
+    async def origin(self) -> str | None:
+        """See :attr:`Audit.origin`."""
+        return await asyncio.to_thread(lambda: self._audit.origin)
+
+    async def vkey(self) -> str:
+        """See :attr:`Audit.vkey`."""
+        return await asyncio.to_thread(lambda: self._audit.vkey)
+
+    async def begin(self) -> Roster:
+        """See :meth:`Audit.begin`."""
+        return await asyncio.to_thread(self._audit.begin)
+
+    async def use(self, keys: Keyring | str | PathLike[str]) -> None:
+        """See :meth:`Audit.use`."""
+        await asyncio.to_thread(self._audit.use, keys)
+
+    async def add_key(
+        self, role: str | Keyword, name: str, public: bytes, *, namespaces: Iterable[str] = ()
+    ) -> Key:
+        """See :meth:`Audit.add_key`."""
+        return await asyncio.to_thread(
+            self._audit.add_key, role, name, public, namespaces=namespaces
+        )
+
+    async def rotate_key(self, old: str | bytes, new: bytes) -> Key:
+        """See :meth:`Audit.rotate_key`."""
+        return await asyncio.to_thread(self._audit.rotate_key, old, new)
+
+    async def revoke_key(self, key: str | bytes) -> Key:
+        """See :meth:`Audit.revoke_key`."""
+        return await asyncio.to_thread(self._audit.revoke_key, key)
+
+    async def checkpoint(self, *, cosign: Callable[[str], str] | None = None) -> str:
+        """See :meth:`Audit.checkpoint`; *cosign* runs in another thread."""
+        return await asyncio.to_thread(self._audit.checkpoint, cosign=cosign)
+
+    async def root(self, size: int | None = None) -> bytes:
+        """See :meth:`Audit.root`."""
+        return await asyncio.to_thread(self._audit.root, size)
+
+    async def consistency(self, old: int, new: int | None = None) -> Sequence[bytes]:
+        """See :meth:`Audit.consistency`."""
+        return await asyncio.to_thread(self._audit.consistency, old, new)
+
+    async def prove(self, what: int | bytes | Datom, *, checkpoint: str | None = None) -> Proof:
+        """See :meth:`Audit.prove`."""
+        return await asyncio.to_thread(self._audit.prove, what, checkpoint=checkpoint)
+
+    async def export(self, directory: str | PathLike[str]) -> Checkpoint:
+        """See :meth:`Audit.export`."""
+        return await asyncio.to_thread(self._audit.export, directory)
+
+    async def verify(self) -> Sequence[Finding]:
+        """See :meth:`Audit.verify`."""
+        return await asyncio.to_thread(self._audit.verify)
+
+
 class AsyncSubstrate:
     """A store, opened for asyncio; see :meth:`AsyncSubstrate.open`.
 
@@ -203,6 +275,7 @@ class AsyncSubstrate:
         self.fact = AsyncFacts(substrate.fact)
         self.branch = AsyncBranches(substrate.branch)
         self.txn = AsyncTxn(substrate.txn)
+        self.audit = AsyncAudit(substrate.audit)
 
     @classmethod
     async def open(cls, uri: str | PathLike[str], **options: Any) -> Self:

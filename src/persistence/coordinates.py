@@ -43,10 +43,7 @@ def resolve_basis(snapshot: Snapshot, x: int | bytes | InstantLike) -> int:
             )
         return t
     if isinstance(x, str) and len(x) == 2 * _TX_ID_BYTES:
-        try:
-            x = bytes.fromhex(x)
-        except ValueError:
-            pass  # then it is the text of an instant, or nothing
+        x = _spelled_id(x) or x  # else it is the text of an instant, or nothing
     if isinstance(x, bytes):
         named = snapshot.transaction_of(x)
         if named is None:
@@ -59,3 +56,11 @@ def resolve_basis(snapshot: Snapshot, x: int | bytes | InstantLike) -> int:
             basis=x,
         )
     return snapshot.transaction_at(instant(x))
+
+
+def _spelled_id(text: str) -> bytes | None:
+    """The transaction id that *text* spells; None when it spells none."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from persistence import AsyncSubstrate
+from persistence import AsyncSubstrate, Keyring
+from persistence.audit.note import VerifierKey, open_checkpoint
 from persistence.errors import BranchError, TransactionError
 from persistence.stm.awaited import AsyncTransaction
 
@@ -84,5 +86,25 @@ def test_many_transact_at_once(store_uri: str) -> None:
             db = await s.fact.db()
             assert sorted(await db.q("[:find [?n ...] :where [_ :n ?n]]")) == list(range(40))
             assert db.value.basis == 40
+
+    asyncio.run(main())
+
+
+def test_the_audit_log_awaited(store_uri: str, tmp_path: Path) -> None:
+    keys = Keyring.generate("example.com/tea", "ana", directory=tmp_path / "keys")
+
+    async def main() -> None:
+        async with await AsyncSubstrate.open(store_uri, keys=keys) as s:
+            report = await s.fact.transact([{"item/name": "tea"}])
+            assert await s.audit.origin() == "example.com/tea"
+            assert [key.name for key in await s.audit.keys()] == ["example.com/tea", "ana"]
+            proof = await s.audit.prove(report.tx_data[0])
+            said = open_checkpoint(proof.checkpoint, [VerifierKey.parse(await s.audit.vkey())])
+            assert said.root == await s.audit.root() and len(await s.audit.consistency(1)) > 0
+            assert await s.audit.export(tmp_path / "tiles") == open_checkpoint(
+                await s.audit.checkpoint(), [VerifierKey.parse(await s.audit.vkey())]
+            )
+            assert (await s.audit.revoke_key("ana")).until == report.t
+            assert await s.audit.verify() == []
 
     asyncio.run(main())
