@@ -79,6 +79,17 @@ def decode_datom(data: bytes) -> tuple[Any, ...]:
     return _whole(data, at, (e, a, v, valid_from, valid_to, op))  # type: ignore[no-any-return]
 
 
+def read_integer(data: bytes, at: int) -> tuple[int, int]:
+    """The integer of at most 64 bits and a sign that begins at *at*, and where it ends.
+
+    Raises:
+        CborError: none begins there, or not in its shortest form.
+    """
+    if at < len(data) and data[at] & 0xE0 in (_NATURAL, _NEGATIVE):
+        return _item(data, at, 0)
+    _refuse(at, "an integer is expected")
+
+
 def _end(data: bytes, at: int) -> tuple[Instant, int]:
     if data[at : at + 3] != _INSTANT_HEAD:
         _refuse(at, "an instant is expected")
@@ -248,12 +259,11 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
     return _item(data, at, 0)
 
 
-def _integer(data: bytes, at: int, *, big: bool = False) -> tuple[int, int]:
-    """The integer at *at*; one of more than 64 bits only if it may be *big*."""
-    major = data[at] & 0xE0 if at < len(data) else None
-    if major in (_NATURAL, _NEGATIVE) or (big and data[at : at + 1] in (b"\xc2", b"\xc3")):
+def _integer(data: bytes, at: int) -> tuple[int, int]:
+    """The integer at *at*, of whatever size."""
+    if data[at : at + 1] in (b"\xc2", b"\xc3"):
         return _item(data, at, 0)
-    _refuse(at, "an integer is expected")
+    return read_integer(data, at)
 
 
 def _bignum(data: bytes, at: int, negative: bool) -> tuple[int, int]:
@@ -274,8 +284,8 @@ def _bignum(data: bytes, at: int, negative: bool) -> tuple[int, int]:
 def _pair(data: bytes, at: int) -> tuple[int, int, int]:
     if data[at : at + 1] != b"\x82":
         _refuse(at, "two integers are expected")
-    first, at = _integer(data, at + 1, big=True)
-    second, at = _integer(data, at, big=True)
+    first, at = _integer(data, at + 1)
+    second, at = _integer(data, at)
     return first, second, at
 
 
@@ -285,7 +295,7 @@ def _decimal(data: bytes, at: int, depth: int) -> tuple[Decimal, int]:
 
 
 def _negative_zero(data: bytes, at: int, depth: int) -> tuple[Decimal, int]:
-    exponent, end = _integer(data, at)
+    exponent, end = read_integer(data, at)
     return _scaled(at, exponent, 0, True), end
 
 
@@ -319,7 +329,7 @@ def _symbol(data: bytes, at: int, depth: int) -> tuple[Symbol, int]:
 
 
 def _char(data: bytes, at: int, depth: int) -> tuple[Char, int]:
-    code, end = _integer(data, at)
+    code, end = read_integer(data, at)
     if not 0 <= code < 0x11_0000:
         _refuse(at, f"{code} is no character")
     return _made(at, Char, chr(code)), end
@@ -333,7 +343,7 @@ def _made(at: int, kind: Callable[..., Any], *parts: Any) -> Any:
 
 
 def _instant(data: bytes, at: int, depth: int) -> tuple[Instant, int]:
-    count, end = _integer(data, at)
+    count, end = read_integer(data, at)
     if not _YEARS[0] <= count < _YEARS[1]:
         _refuse(at, "an instant lies in the years 1 to 9999")
     return Instant(count), end
