@@ -321,6 +321,32 @@ def test_of_requests_that_race_each_goes_on_from_what_the_one_before_left(
     assert said == sorted(said)  # a cosignature says that none larger was seen by its time
 
 
+@attrs.frozen
+class ImpatientClock:
+    """Tells for each look at it whether somebody else could have stored a checkpoint meanwhile."""
+
+    state: Path
+    open_to_others: list[bool] = attrs.field(factory=list)
+
+    def now(self) -> int:
+        other = apsw.Connection(str(self.state))
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            self.open_to_others.append(True)
+        except apsw.BusyError:
+            self.open_to_others.append(False)
+        finally:
+            other.close()
+        return NOW_S * 1_000_000
+
+
+def test_the_time_of_a_cosignature_is_read_while_no_larger_checkpoint_can_come(state: Path) -> None:
+    clock = ImpatientClock(state)
+    with running(state, clock=clock) as witness:
+        submit(witness, LOG.note(7), 0, LOG.proof)
+    assert clock.open_to_others == [False]
+
+
 def test_it_goes_on_after_a_restart(state: Path) -> None:
     with running(state) as witness:
         submit(witness, LOG.note(11), 0, LOG.proof)
