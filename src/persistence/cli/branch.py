@@ -91,7 +91,7 @@ def create(session: Session, name: str, of: str, author: str | None) -> None:
     persistence --store shop.db branch create what-if
     persistence --store shop.db branch create earlier --of what-if --as-of 2026-03-01
     """
-    with session.writing("as_of") as substrate:
+    with session.signing("as_of") as substrate:
         start: str | Db = of
         if session.as_of is not None:
             start = substrate.branch.open(of).fact.db().as_of(basis(session.as_of))
@@ -114,7 +114,7 @@ def discard(session: Session, name: str, author: str | None) -> None:
     \b
     persistence --store shop.db branch discard what-if
     """
-    with session.writing() as substrate:
+    with session.signing() as substrate:
         done = substrate.branch.discard(name, author=author)
     if session.json:
         output.emit({"discarded": name, "t": done.t})
@@ -216,7 +216,7 @@ def merge(
     settle: dict[Any, Any] = dict(by_attribute)
     if resolve is not None:
         settle[None] = resolve
-    with session.writing() as substrate:
+    with session.writing() if dry_run else session.signing() as substrate:
         try:
             done = substrate.branch.merge(
                 source, into=into, resolve=settle, dry_run=dry_run, author=author, meta=about

@@ -15,6 +15,9 @@ from typing import Final, NoReturn
 
 import click
 
+from persistence.audit.merkle import ProofError
+from persistence.audit.tiles import TileError
+from persistence.audit.vkey import NoteError
 from persistence.errors import PersistenceError
 
 FINDING: Final = 1
@@ -42,6 +45,9 @@ def explain(error: BaseException) -> int:
         report(error.message if type(error.message) is str else str(error), error.hint)
         for problem in error.data.get("problems", ()):
             click.echo(f"  - {problem}", err=True)
+        return MISUSE
+    if isinstance(error, NoteError | ProofError | TileError):
+        report(str(error), None)
         return MISUSE
     if isinstance(error, click.ClickException):
         report(_sentence(error.format_message()), _usage(error))

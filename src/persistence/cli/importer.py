@@ -82,7 +82,7 @@ def import_(
         raise click.UsageError("--rejects takes the rows of one FILE; import the files one by one")
     text = None if schema is None else text_of(f"@{schema}")
     done: list[Imported] = []
-    with session.writing("branch", create=session.branch is None) as substrate:
+    with session.signing("branch", create=session.branch is None) as substrate:
         for file in files:
             with progress(f"import {file}", "bytes") as told:
                 done.append(

@@ -11,13 +11,17 @@ import click
 
 from persistence.cli import failures
 from persistence.cli.ask import entity, explain, pull, q
+from persistence.cli.audit import checkpoint, export, prove
 from persistence.cli.branch import branch, diff, merge
 from persistence.cli.demo import demo
 from persistence.cli.history import history, log
 from persistence.cli.importer import import_
+from persistence.cli.keys import keys
 from persistence.cli.schema import schema
 from persistence.cli.session import common
 from persistence.cli.upkeep import check, reindex, stats
+from persistence.cli.verify import verify
+from persistence.cli.witness import witness
 from persistence.cli.write import init, transact
 
 
@@ -91,5 +95,11 @@ for _command in (
     stats,
     check,
     reindex,
+    keys,
+    checkpoint,
+    prove,
+    export,
+    verify,
+    witness,
 ):
     main.add_command(_command)

@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 import attrs
 import click
 
+from persistence.audit.keyfile import Keyring
+from persistence.audit.private_files import check_directory
 from persistence.branches import MAIN
+from persistence.cli import passphrase
 from persistence.db import Db
-from persistence.errors import EdnError, InputError, NotAStore
+from persistence.errors import EdnError, InputError, KeyFileError, NotAStore
 from persistence.substrate import Facts, Substrate
 from persistence.values import read
 
@@ -32,6 +35,8 @@ class Session:
     at: str | None = None
     branch: str | None = None
     json: bool = False
+    keys: str | None = None
+    key_passphrase_file: str | None = None
 
     @property
     def uri(self) -> str:
@@ -50,6 +55,44 @@ class Session:
     @contextmanager
     def writing(self, *taken: str, create: bool = False) -> Iterator[Substrate]:
         """The store, for a command that has no use for coordinates other than those *taken*."""
+        self._check_coordinates(taken)
+        with self._open(create, self._memory()) as substrate:
+            yield substrate
+
+    @contextmanager
+    def signing(
+        self, *taken: str, create: bool = False, ring: Keyring | None = None
+    ) -> Iterator[Substrate]:
+        """As `writing`, and what is written is signed: with *ring*, or the keys that were named."""
+        self._check_coordinates(taken)
+        with self._open(create, ring or self.keyring()) as substrate:
+            yield substrate
+
+    def keyring(self) -> Keyring | None:
+        """The private keys of the directory that was named; None when none was.
+
+        Raises:
+            KeyFileError: it is not there, holds no keys, or one of them cannot be used.
+        """
+        if self.keys is None:
+            return None
+        ring = Keyring.load(self.keys, passphrase.asked(self.key_passphrase_file))
+        if not ring.keys:
+            raise KeyFileError(
+                f"{self.keys}: there are no keys in it",
+                hint=f"make some: persistence keys generate {self.keys} --origin NAME",
+                path=self.keys,
+            )
+        return ring
+
+    def _memory(self) -> Keyring | None:
+        """What is remembered of the log, for a command that signs nothing: no key is opened."""
+        if self.keys is None:
+            return None
+        check_directory(Path(self.keys))
+        return Keyring(directory=Path(self.keys))
+
+    def _check_coordinates(self, taken: tuple[str, ...]) -> None:
         given = [
             f"--{name.replace('_', '-')}"
             for name in _COORDINATES
@@ -61,13 +104,11 @@ class Session:
                 "and this command has no use for it",
                 ctx=click.get_current_context(silent=True),
             )
-        with self._open(create) as substrate:
-            yield substrate
 
     @contextmanager
     def reading(self) -> Iterator[Db]:
         """The database value at the coordinates that were asked for."""
-        with self._open(False) as substrate:
+        with self._open(False, self._memory()) as substrate:
             yield self.view(substrate)
 
     def view(self, substrate: Substrate) -> Db:
@@ -86,7 +127,7 @@ class Session:
         return substrate.branch.open(self.branch or MAIN, discarded=True).fact
 
     @contextmanager
-    def _open(self, create: bool) -> Iterator[Substrate]:
+    def _open(self, create: bool, keys: Keyring | None) -> Iterator[Substrate]:
         uri = self.uri
         if not create and missing(uri):
             raise NotAStore(
@@ -94,7 +135,7 @@ class Session:
                 hint=f"check the path, or make one: persistence --store {uri} init",
                 uri=uri,
             )
-        with Substrate.open(uri) as substrate:
+        with Substrate.open(uri, keys=keys) as substrate:
             yield substrate
 
 
@@ -160,6 +201,23 @@ def common(*, hidden: bool) -> Callable[[Command], Command]:
             metavar="NAME",
             help="The branch that is read or written; else main.",
             callback=_keep("branch"),
+            expose_value=False,
+            hidden=hidden,
+        ),
+        click.option(
+            "--keys",
+            metavar="DIR",
+            envvar=None if hidden else "PERSISTENCE_KEYS",
+            help="The directory of the keys that sign; or set PERSISTENCE_KEYS.",
+            callback=_keep("keys"),
+            expose_value=False,
+            hidden=hidden,
+        ),
+        click.option(
+            "--key-passphrase-file",
+            metavar="FILE",
+            help="Its passphrase; else PERSISTENCE_PASSPHRASE, or it is asked for.",
+            callback=_keep("key_passphrase_file"),
             expose_value=False,
             hidden=hidden,
         ),

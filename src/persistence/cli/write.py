@@ -27,7 +27,7 @@ def init(session: Session) -> None:
     persistence --store shop.db init
     """
     created = missing(session.uri)
-    with session.writing(create=True) as substrate:
+    with session.signing(create=True) as substrate:
         t = substrate.fact.db().basis
         uri = substrate.uri
     if session.json:
@@ -77,7 +77,7 @@ def transact(
         with session.reading() as db:
             _told(session, db.with_(forms, **options))
         return
-    with session.writing("branch", create=session.branch is None) as substrate:
+    with session.signing("branch", create=session.branch is None) as substrate:
         facts = session.facts(substrate)
         _told(session, facts.transact(forms, author=author, **options))
 
