@@ -4,9 +4,9 @@
     GET  /                  name and verifier key, for people
 
     200 signature lines             403 no known key of the log signed it
-    400 not a submission            409 another size to go on from, or a fork
+    400 not a submission            409 another size to go on from
     404 a log it does not know      413 a body over 256 KiB
-    422 a proof that does not hold  503 the state cannot be written
+    422 a fork, or no sound proof   503 the state cannot be written
 
 There is no authentication beyond the log's own signature, so that every body is a stranger's. It
 speaks HTTP; what is more than a neighbourhood's network wants a proxy with TLS in front.

@@ -28,10 +28,6 @@ VERSION: Final = 1
 BUSY_MS: Final = 5_000  # another process holds the state for the time of one sync
 EVIDENCE_KEPT: Final = 1_000  # a log and reason; a log that goes wrong must not fill the disk
 
-# tlog-witness for a checkpoint of the same size with another root; the size goes along, so that
-# every answer with this status reads the same.
-FORKED: Final = 409
-
 _SCHEMA: Final = resources.files("persistence.audit") / "witness.sql"
 
 Why = Literal["fork", "unproven"]
@@ -76,7 +72,8 @@ def judge(
     """Why *checkpoint* is not to be cosigned after *held*, or None if it is.
 
     The order of the checks is that of tlog-witness: the size to go on from, two roots for one
-    size, the proof (RFC 6962 section 2.1.2).
+    size, the proof (RFC 6962 section 2.1.2). The last two are both inconsistencies, and so 422, as
+    the specification has had it since July 2026.
 
     >>> first = Checkpoint("example.com/log", 1, bytes(32))
     >>> judge(None, 0, first, [])
@@ -89,7 +86,7 @@ def judge(
     if old != size:
         return Refusal(409, f"the latest size is {size}, not {old}", size, evidence)
     if forked:
-        return Refusal(FORKED, f"the root at size {size} is another one", size, evidence)
+        return Refusal(422, f"the root at size {size} is another one", size, evidence)
     if held is None or size == 0:
         return Refusal(422, "from size 0 the proof is empty", size) if proof else None
     try:
