@@ -112,7 +112,8 @@ def _datoms(a: Db, b: Db, changes: Sequence[Change]) -> Iterator[Datom]:
         values = db.source.values([change[2:4] for change in told])
         for (e, number, _, _, start, end, op), value in zip(told, values, strict=True):
             ident, tx = db.source.ident(number), tx_entity(b.basis)
-            yield Datom(e, ident, value, tx, b.instant, start, end, op == ASSERT)
+            sealed = b"" if ident in db.schema.sensitive() else None
+            yield Datom(e, ident, value, tx, b.instant, start, end, op == ASSERT, sealed=sealed)
 
 
 def _line(db: Db) -> list[tuple[int, int]]:

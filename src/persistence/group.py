@@ -184,4 +184,5 @@ def _batch(tx: TxRow, prepared: Prepared, state: State) -> Batch:
         reindex=prepared.reindex,
         owned=prepared.owned,
         branch_flags=[(branch, *flag) for flag in flags] if branch else [],
+        sealed=prepared.sealed,
     )

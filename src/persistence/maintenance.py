@@ -14,7 +14,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from persistence.audit.finding import Finding
-from persistence.audit.record import NO_LEAF, NO_PARENT, datoms_root, leaf_hash, parse_entry
+from persistence.audit.merkle import leaf_hash, tree_hash
+from persistence.audit.record import NO_LEAF, NO_PARENT, parse_entry
 from persistence.catalog import Branch, State, read_schema, schema_of, with_branches
 from persistence.connection import Connection
 from persistence.datoms import ASSERT, RETRACT, CellState, Schema, adopt, cut, segment_flags
@@ -22,15 +23,15 @@ from persistence.datoms import bootstrap as boot
 from persistence.datoms.evolution import build
 from persistence.datoms.rectangles import OPEN_T
 from persistence.errors import PersistenceError
+from persistence.leaves import Tombstones, leaves
 from persistence.store import Session, Snapshot, TxRow, open_store
 from persistence.store.layers import Layers
 from persistence.store.protocol import INDEXED
 from persistence.values import (
+    ERASED,
     INTERNED,
     Keyword,
     decode,
-    digest,
-    encode_datom,
     from_columns,
     interned_id,
 )
@@ -84,8 +85,9 @@ def replay(
     lines = _branches_of(source, last)
     count = 0
     for t, rows in groupby(source.log(0, last), key=lambda row: row[0]):
-        changes = [tuple(row[2:]) for row in rows]
-        count += len(changes)
+        datoms = list(rows)
+        count += len(datoms)
+        changes = [tuple(row[2:]) for row in datoms if row[4] != ERASED]
         work.transaction(t, lines.get(t, 0), changes)
         if progress is not None and t % _STEP == 0:
             progress(t, last)
@@ -178,6 +180,8 @@ def check(connection: Connection, progress: Progress | None = None) -> list[Find
     found = [Finding("engine", "no damage", text) for text in connection.store.damage()]
     with connection.store.snapshot() as snapshot:
         last = snapshot.head().t
+        if snapshot.unshredded():
+            found.append(Finding("files", "no traces of erased values", "not shredded yet"))
         found += _check_log(snapshot, last, progress)
         found += _check_index(snapshot, last, schema_of_log(snapshot, last))
     return found
@@ -187,9 +191,10 @@ def _check_log(snapshot: Snapshot, last: int, progress: Progress | None) -> Iter
     """Recomputes ids, roots and leaves from the stored datoms, and checks the chain."""
     names = {n: name for n, name, _ in snapshot.attributes()}
     leaf, time, expected_t = NO_LEAF, 0, 1
-    line = _Line(snapshot)
+    line, erased = _Line(snapshot), Tombstones()
     log = groupby(snapshot.log(0, OPEN_T), key=lambda row: row[0])
     group = next(log, None)
+    seals = _ByTransaction(snapshot.sealed(0, OPEN_T))
     for tx in _transactions(snapshot, last):
         if tx.t != expected_t:
             yield Finding(f"transaction t = {tx.t}", f"t = {expected_t}", f"t = {tx.t}")
@@ -201,16 +206,44 @@ def _check_log(snapshot: Snapshot, last: int, progress: Progress | None) -> Iter
         if group is not None and group[0] == tx.t:
             rows = list(group[1])
             group = next(log, None)
-        yield from _check_tx(snapshot, tx, rows, line.parent(tx), leaf, time, names)
+        yield from _check_tx(snapshot, tx, rows, line.parent(tx), leaf, time)
+        yield from _check_root(snapshot, tx, rows, seals.of(tx.t), names)
         line.take(tx, rows)
+        erased.take(snapshot, rows)
         leaf, time = tx.leaf, tx.time
         if progress is not None and tx.t % _STEP == 0:
             progress(tx.t, last)
     while group is not None:
         yield _orphan(group[0])
         group = next(log, None)
+    yield from (Finding(*problem) for problem in erased.problems())
+    yield from (Finding(f"sealed t = {t}", "a transaction", "none") for t in seals.rest())
     if progress is not None:
         progress(last, last)
+
+
+class _ByTransaction:
+    """Rows in order of t, given out transaction by transaction; those that nobody asks for are
+    left over."""
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self._rows = iter(rows)
+        self._next = next(self._rows, None)
+        self._orphans: set[int] = set()
+
+    def of(self, t: int) -> list[Any]:
+        found = []
+        while self._next is not None and self._next[0] <= t:
+            if self._next[0] == t:
+                found.append(self._next)
+            else:
+                self._orphans.add(self._next[0])
+            self._next = next(self._rows, None)
+        return found
+
+    def rest(self) -> list[int]:
+        self.of(OPEN_T)
+        return sorted(self._orphans)
 
 
 class _Line:
@@ -259,7 +292,6 @@ def _check_tx(
     parent: tuple[int, bytes],
     leaf: bytes,
     time: int,
-    names: dict[int, str],
 ) -> Iterator[Finding]:
     where = f"transaction t = {tx.t}"
     try:
@@ -286,36 +318,24 @@ def _check_tx(
         yield Finding(f"{where} time", f"at least {time}", str(tx.time))
     if header.datoms != len(rows):
         yield Finding(f"{where} log", f"{header.datoms} datoms", f"{len(rows)}")
+
+
+def _check_root(
+    snapshot: Snapshot, tx: TxRow, rows: list[Any], seals: list[Any], names: dict[int, str]
+) -> Iterator[Finding]:
+    """Compares what was hashed of the datoms with what is stored of them."""
+    where = f"transaction t = {tx.t}"
     try:
-        root = datoms_root(_encoded(snapshot, rows, names))
+        expected = parse_entry(tx.entry).header.datoms_root
+    except PersistenceError:
+        return  # told already
+    try:
+        root = tree_hash([leaf.hash for leaf in leaves(snapshot, rows, seals, names)])
     except PersistenceError as error:
         yield Finding(f"{where} log", "readable datoms", str(error))
         return
-    if root != header.datoms_root:
-        yield Finding(f"{where} datoms root", header.datoms_root.hex(), root.hex())
-
-
-def logged(snapshot: Snapshot, t: int) -> list[bytes]:
-    """The canonical bytes of the datoms of a transaction, in log order, as they were hashed."""
-    names = {n: name for n, name, _ in snapshot.attributes()}
-    return list(_encoded(snapshot, list(snapshot.log(t - 1, t)), names))
-
-
-def _encoded(snapshot: Snapshot, rows: list[Any], names: dict[int, str]) -> Iterable[bytes]:
-    wanted = {interned_id(row[5]) for row in rows if row[4] >= INTERNED}
-    blobs = snapshot.blobs(wanted) if wanted else {}
-    for _, _, e, a, k, payload, vf, vt, op in rows:
-        if a not in names:
-            raise PersistenceError(f"attribute {a} has no name")
-        if k < INTERNED:
-            value = from_columns(k, payload)
-        else:
-            content = interned_id(payload)
-            data = blobs.get(content)
-            if data is None or digest("blob", data) != content:
-                raise PersistenceError(f"the interned value {content.hex()} is missing or changed")
-            value = decode(data)
-        yield encode_datom(e, Keyword(names[a]), value, vf, vt, op == ASSERT)
+    if root != expected:
+        yield Finding(f"{where} datoms root", expected.hex(), root.hex())
 
 
 def _check_index(snapshot: Snapshot, last: int, schema: Schema) -> Iterator[Finding]:

@@ -155,7 +155,10 @@ class _Work:
             k, payload, start, end, op = each
             value = self.values[k, payload]
             ident = source.ident(cell[1])
-            self.datoms.append(Datom(cell[0], ident, value, tx, time, start, end, op == ASSERT))
+            sealed = b"" if ident in self.ours.schema.sensitive() else None
+            self.datoms.append(
+                Datom(cell[0], ident, value, tx, time, start, end, op == ASSERT, sealed=sealed)
+            )
 
     def of_one(self, cell: Cell, base: Pieces, ours: Pieces, theirs: Pieces) -> list[Datom]:
         """What becomes of a cell of cardinality one: interval by interval."""
@@ -202,7 +205,8 @@ class _Work:
 
     def _datom(self, cell: Cell, span: tuple[int, int], value: Any, added: bool) -> Datom:
         tx, ident = tx_entity(self.ours.basis), self.theirs.source.ident(cell[1])
-        return Datom(cell[0], ident, value, tx, self.ours.instant, *span, added)
+        sealed = b"" if ident in self.ours.schema.sensitive() else None
+        return Datom(cell[0], ident, value, tx, self.ours.instant, *span, added, sealed=sealed)
 
     def _value(self, key: ValueKey | None) -> Any:
         return None if key is None else self.values[key]

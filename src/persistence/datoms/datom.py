@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 
 from persistence.datoms.interval import FOREVER, moment
+from persistence.errors import QueryError
 from persistence.ids import tx_position
-from persistence.values import Keyword, datom_id
+from persistence.values import Keyword, datom_id, sealed
 
 
 @attrs.frozen(slots=True, repr=False)
@@ -19,7 +20,8 @@ class Datom:
 
     `tx` is the entity of the transaction, `t` its position in the log. `tx_time`, `valid_from`
     and `valid_to` are microseconds since the epoch, `valid_to` is ``FOREVER`` while open.
-    `added` is true for an assert and false for a retract.
+    `added` is true for an assert and false for a retract. `sealed` is the commitment that is
+    hashed in place of a sensitive value, and empty where it is not at hand.
     """
 
     e: int
@@ -30,6 +32,7 @@ class Datom:
     valid_from: int
     valid_to: int
     added: bool = True
+    sealed: bytes | None = attrs.field(default=None, kw_only=True, eq=False)
 
     @property
     def t(self) -> int:
@@ -38,8 +41,23 @@ class Datom:
 
     @property
     def id(self) -> bytes:
-        """The content id: the same statement has the same id in every store and branch."""
-        return datom_id(self.e, self.a, self.v, self.valid_from, self.valid_to, self.added)
+        """The content id: the same statement has the same id in every store and branch.
+
+        That of a sensitive value is the id of what was hashed: of its commitment.
+
+        Raises:
+            QueryError: the commitment to a sensitive value is not known here.
+        """
+        v = self.v
+        if self.sealed is not None:
+            if not self.sealed:
+                raise QueryError(
+                    f"the id of a sensitive value of {self.a} covers the salt of its transaction",
+                    hint="take the datom from db.log() or from the report of its transaction",
+                    attribute=self.a,
+                )
+            v = sealed(self.sealed)
+        return datom_id(self.e, self.a, v, self.valid_from, self.valid_to, self.added)
 
     @property
     def holds_from(self) -> datetime:
@@ -53,7 +71,7 @@ class Datom:
 
     def __iter__(self) -> Iterator[Any]:
         """Unpacks as the 8-tuple."""
-        return iter(attrs.astuple(self, recurse=False))
+        return iter(attrs.astuple(self, recurse=False)[:8])
 
     def __repr__(self) -> str:
         end = "∞" if self.valid_to == FOREVER else moment(self.valid_to).isoformat()

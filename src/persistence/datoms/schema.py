@@ -114,6 +114,19 @@ class Schema(Mapping[Keyword, Attribute]):
             self.memo["composites"] = found
         return found
 
+    def sensitive(self) -> frozenset[Keyword]:
+        """The attributes whose values may be erased: those that say so, and tuples of them."""
+        found: frozenset[Keyword] | None = self.memo.get("sensitive")
+        if found is None:
+            said = {each.ident for each in self.attributes.values() if each.sensitive}
+            made = {
+                each.ident
+                for each in self.composites()
+                if not said.isdisjoint(each.tuple_attrs or ())
+            }
+            found = self.memo["sensitive"] = frozenset(said | made)
+        return found
+
     def refs(self) -> Iterable[Attribute]:
         """The declared reference attributes."""
         return (attribute for attribute in self.attributes.values() if attribute.ref)

@@ -15,7 +15,16 @@ from persistence.ids import is_tx_entity, tx_entity
 from persistence.query import point
 from persistence.query.indexes import datoms, index_range, rseek_datoms, seek_datoms
 from persistence.query.reader import Reader
-from persistence.values import INTERNED, Keyword, Payload, from_columns, keyword, sort_key
+from persistence.values import (
+    ERASED,
+    INTERNED,
+    Keyword,
+    Payload,
+    erased,
+    from_columns,
+    keyword,
+    sort_key,
+)
 
 __all__ = [
     "datoms",
@@ -104,11 +113,14 @@ def log(db: Any, first: int, last: int) -> Iterator[Datom]:
                 of_line = reader.on_line(start, end)
                 rows = [row for row in rows if row[0] in of_line]
             times = reader.times({row[0] for row in rows})
-            known = reader.long([(row[4], row[5]) for row in rows])
+            known = reader.long([(row[4], row[5]) for row in rows if row[4] != ERASED])
+            hashes = reader.sealed(start, end)
         ident = db.source.ident
-        for t, _, e, a, k, payload, vf, vt, op in rows:
-            value = known[k, payload]
-            yield Datom(e, ident(a), value, tx_entity(t), times[t], vf, vt, bool(op))
+        for t, i, e, a, k, payload, vf, vt, op in rows:
+            hash, whole = hashes.get((t, i), (None, False))
+            value = erased(hash or b"") if k == ERASED else known[k, payload]
+            tx, time, seal = tx_entity(t), times[t], b"" if whole else hash
+            yield Datom(e, ident(a), value, tx, time, vf, vt, bool(op), sealed=seal)
 
 
 def _decoded(db: Any, pairs: list[tuple[int, Payload]]) -> list[Any]:

@@ -299,10 +299,11 @@ def _shown(
     ]
     values = reader.long([(k, payload) for (_, _, k, payload), _, _ in kept]) if kept else {}
     times = reader.times({piece[2] for _, piece, _ in kept}) if kept else {}
-    ident = reader.db.source.ident
+    ident, sensitive = reader.db.source.ident, reader.schema.sensitive()
     for (e, a, k, payload), (vf, vt, t), added in kept:
-        value = values[k, payload]
-        yield Datom(e, ident(a), value, tx_entity(t), times[t], vf, vt, added)
+        name, value = ident(a), values[k, payload]
+        sealed = b"" if name in sensitive else None  # which place it has in the log is not known
+        yield Datom(e, name, value, tx_entity(t), times[t], vf, vt, added, sealed=sealed)
 
 
 def _joined(pieces: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

@@ -121,6 +121,12 @@ class Reader:
         keys = list(dict.fromkeys(pairs))
         return dict(zip(keys, self.db.source.values(keys), strict=True))
 
+    def sealed(self, after: int, to: int) -> dict[tuple[int, int], tuple[bytes, bool]]:
+        """What was hashed in place of sensitive values, and whether it stands for the whole
+        datom, of these transactions by (t, i)."""
+        rows = self.snapshot.sealed(after, to)
+        return {(t, i): (hash, bool(whole)) for t, i, _, hash, whole in rows}
+
     # ------------------------------------------------------------------------------ entities
 
     def resolve(self, names: Iterable[Any]) -> list[int | None]:

@@ -14,6 +14,7 @@ import attrs
 
 from persistence.connection import Alone
 from persistence.datoms import Schema
+from persistence.datoms import bootstrap as boot
 from persistence.errors import Conflict, InputError, ValueRefused
 from persistence.query.footprint import Footprints
 from persistence.session import WriterBase
@@ -145,6 +146,8 @@ def touched(
     here: dict[int, int] = {}
     for t, _, e, a, k, payload, *_ in snapshot.log(after, to):
         attribute = ident(a)
+        if a == boot.LOG_EVENT_ID:  # what was read may have been erased, on whichever branch
+            return t, e, attribute
         if matches(e, attribute, k, payload):
             if t not in here:
                 here[t] = snapshot.transactions(t - 1, t, 1)[0].branch

@@ -19,6 +19,7 @@ import attrs
 from persistence.store.dialect import Dialect
 from persistence.store.dialect_postgres import POSTGRES
 from persistence.store.postgres_connections import Connections
+from persistence.store.postgres_erase import shred
 from persistence.store.postgres_errors import read_only
 from persistence.store.postgres_exclusive import exclusive
 from persistence.store.postgres_open import (
@@ -35,7 +36,7 @@ from persistence.store.protocol import Size
 
 __all__ = ["PostgresOptions", "PostgresStore"]
 
-_TABLES: Final = ("attr", "tx", "log", "fact", "blob", "fts")
+_TABLES: Final = ("attr", "tx", "log", "fact", "blob", "fts", "sealed")
 _PARTS: Final = """
     SELECT c.relname, pg_total_relation_size(c.oid) - pg_indexes_size(c.oid)
     FROM pg_class AS c WHERE c.relnamespace = $1::regnamespace AND c.relkind = 'r'
@@ -110,6 +111,11 @@ class PostgresStore:
         with self.snapshot() as snapshot:
             invalid = snapshot.rows(_INVALID, (self._address.namespace,))
         return [f"the index {name} is not valid" for (name,) in invalid]
+
+    def shred(self) -> list[str]:
+        if self.options.read_only:
+            raise read_only(self.uri)
+        return shred(self._address, self.options)
 
     def analyze(self) -> None:
         with self.session() as session:

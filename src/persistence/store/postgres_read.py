@@ -28,6 +28,7 @@ from persistence.store.protocol import (
     Head,
     Live,
     Owned,
+    Sealed,
     TxRow,
 )
 from persistence.values import Payload
@@ -122,6 +123,10 @@ _AT: Final = """
 """
 _LOG: Final = f"""
     SELECT t, i, e, a, k, n, s, vf, vt, op FROM log
+    WHERE (t, i) > ($1::bigint, $2::bigint) AND t <= $3::bigint ORDER BY t, i LIMIT {_PAGE}
+"""
+_SEALED: Final = f"""
+    SELECT t, i, salt, hash, whole FROM sealed
     WHERE (t, i) > ($1::bigint, $2::bigint) AND t <= $3::bigint ORDER BY t, i LIMIT {_PAGE}
 """
 _FACTS: Final = f"""
@@ -299,6 +304,15 @@ class PostgresReads(ABC):
             for t, i, e, a, k, n, s, vf, vt, op in page:
                 yield t, i, e, a, k, joined(k, n, s), vf, vt, op
             place = page[-1][:2]
+
+    def sealed(self, after: int, to: int) -> Iterator[Sealed]:
+        place = (after, 2**62)
+        while page := self.rows(_SEALED, (*place, to)):
+            yield from page
+            place = page[-1][:2]
+
+    def unshredded(self) -> bool:
+        return bool(self.rows("SELECT 1 FROM meta WHERE key = 'unshredded'"))
 
     def facts(self) -> Iterator[FactRow]:
         place: tuple[Any, ...] = _BEFORE_FACTS

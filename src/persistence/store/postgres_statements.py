@@ -45,6 +45,10 @@ LOG: Final = Write(
     "INSERT INTO log (t, i, e, a, k, vf, vt, op, n, s, d) SELECT * FROM {rows} AS x",
     ("bigint",) * 9 + ("text", "float8"),
 )
+SEAL: Final = Write(
+    "INSERT INTO sealed (t, i, salt, hash) SELECT * FROM {rows} AS x",
+    ("bigint", "bigint", "bytea", "bytea"),
+)
 FACT: Final = Write(
     "INSERT INTO fact (seg, a, e, k, vf, vt, t0, t1, ix, node, n, s, d) SELECT * FROM {rows} AS x",
     ("bigint",) * 11 + ("text", "float8"),

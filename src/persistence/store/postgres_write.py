@@ -7,7 +7,7 @@ the one before it wrote, and never fails for having waited.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
@@ -17,10 +17,11 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from persistence.errors import ConnectionLost, CorruptStore, PersistenceError, StoreBusy, StoreError
+from persistence.store import postgres_erase as erasing
 from persistence.store.postgres_connections import Connections
 from persistence.store.postgres_errors import lost, translated
 from persistence.store.postgres_open import Connection
-from persistence.store.postgres_payload import split
+from persistence.store.postgres_payload import joined, split
 from persistence.store.postgres_read import HEAD, PostgresReads
 from persistence.store.postgres_statements import (
     ATTR,
@@ -33,6 +34,7 @@ from persistence.store.postgres_statements import (
     OWN,
     REINDEX,
     REMOVE,
+    SEAL,
     TEXT,
     TREE,
     TX,
@@ -45,7 +47,16 @@ from persistence.store.postgres_statements import (
     together,
 )
 from persistence.store.postgres_watch import Channel
-from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Head, Owned, TxRow
+from persistence.store.protocol import (
+    INDEXED,
+    Batch,
+    FactKey,
+    FactRow,
+    Head,
+    Owned,
+    Said,
+    TxRow,
+)
 
 _COPY: Final = 300  # rows from which COPY is faster than arrays
 
@@ -199,6 +210,7 @@ class PostgresSession(PostgresReads):
             (ATTR, batch.attributes),
             (BLOB, batch.blobs),
             (LOG, log),
+            (SEAL, [(tx.t, *seal) for seal in batch.sealed]),
             (FACT, fact_rows(batch.insert)),
             (TEXT, text_rows(batch.texts)),
             (OWN, owned_rows(batch.owned)),
@@ -250,6 +262,21 @@ class PostgresSession(PostgresReads):
 
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
         self._write((ATTR, attributes))
+
+    def said(self, entities: Iterable[int], attributes: Iterable[int]) -> list[Said]:
+        found = self.rows(erasing.SAID, erasing.keys(entities, attributes))
+        return [
+            (t, i, e, a, k, joined(k, n, s), vf, vt, op, sealed)
+            for t, i, e, a, k, n, s, vf, vt, op, sealed in found
+        ]
+
+    def referred(self, entities: Iterable[int], attributes: Iterable[int]) -> set[int]:
+        found = self.rows(erasing.REFERRED, erasing.keys(entities, attributes))
+        return {e for (e,) in found}
+
+    def erase(self, said: Sequence[Said], whole: Sequence[tuple[int, int, bytes]]) -> None:
+        self._in_transaction()
+        erasing.erase(self.rows, said, whole)
 
     def clear_index(self) -> None:
         # Not TRUNCATE: it would take the rows from snapshots that are still being read.

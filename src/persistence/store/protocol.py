@@ -68,6 +68,11 @@ FactKey: TypeAlias = tuple[int, int, int, int, int, Payload, int]
 
 # (branch, a, e, k, payload): a fact that a branch took over from the line it came from
 Owned: TypeAlias = tuple[int, int, int, int, Payload]
+# (t, i, salt, hash, whole): what was hashed in place of the value of a datom; without a salt the
+# value is erased. *whole* is 1 where it is the hash of the whole datom.
+Sealed: TypeAlias = tuple[int, int, bytes | None, bytes, int]
+# (t, i, e, a, k, payload, vf, vt, op, sealed): a row of the log, and whether it was sealed
+Said: TypeAlias = tuple[int, int, int, int, int, Payload, int, int, int, int]
 
 
 @attrs.define(eq=False)
@@ -85,6 +90,7 @@ class Batch:
     reindex: Sequence[tuple[int, int]]  # attribute id, new ix of its facts
     owned: Sequence[Owned] = ()  # facts of its line that the branch has made its own
     branch_flags: Sequence[tuple[int, int, int]] = ()  # branch, attribute id, flags to switch on
+    sealed: Sequence[tuple[int, bytes, bytes]] = ()  # place in the log, salt, hash
 
 
 @attrs.frozen(slots=True)
@@ -239,6 +245,14 @@ class Snapshot(Protocol):
         """Every rectangle by (seg, a, e), as a stream."""
         ...
 
+    def sealed(self, after: int, to: int) -> Iterable[Sealed]:
+        """What was hashed in place of values, with after < t <= to, in order, as a stream."""
+        ...
+
+    def unshredded(self) -> bool:
+        """Whether something was erased of which the files may still hold traces."""
+        ...
+
 
 class Reading(Snapshot, Protocol):
     """What one thread reads with. Entered, it stays at one state of the store; while it is not,
@@ -292,6 +306,24 @@ class Session(Snapshot, Protocol):
         branch_flags: Sequence[tuple[int, int, int]] = (),
     ) -> None:
         """The index part of a batch alone, to rebuild the index from the log."""
+        ...
+
+    def said(self, entities: Iterable[int], attributes: Iterable[int]) -> list[Said]:
+        """What the log holds of these attributes of these entities, but for what was erased.
+        Reads the whole log, because nothing else knows all of it."""
+        ...
+
+    def referred(self, entities: Iterable[int], attributes: Iterable[int]) -> set[int]:
+        """The entities that these ever referred to by these attributes. Reads the whole log."""
+        ...
+
+    def erase(self, said: Sequence[Said], whole: Sequence[tuple[int, int, bytes]]) -> None:
+        """Takes these values from every table: from the log, from the facts of these attributes
+        of these entities, from what is interned and what full text knows, as far as nothing else
+        says the same, and their salts. *whole* are the hashes of those that were never sealed.
+
+        From then on the store is `unshredded`.
+        """
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:
@@ -349,6 +381,12 @@ class Store(Protocol):
 
     def damage(self) -> list[str]:
         """What the engine's own integrity check finds wrong with its files."""
+        ...
+
+    def shred(self) -> list[str]:
+        """Overwrites or gives back whatever may hold traces of erased values: free pages, the
+        slack of others, the log of the engine. Gives what is left of it and what has to be done
+        about that, in sentences; the store stays `unshredded` until nothing is."""
         ...
 
     def analyze(self) -> None:

@@ -28,6 +28,7 @@ from persistence.errors import StoreError
 from persistence.store.dialect import Dialect
 from persistence.store.dialect_sqlite import SQLITE
 from persistence.store.protocol import Size
+from persistence.store.sqlite_erase import shred
 from persistence.store.sqlite_errors import closed, read_only
 from persistence.store.sqlite_exclusive import Exclusive
 from persistence.store.sqlite_open import SqliteOptions, connect, prepare
@@ -35,7 +36,7 @@ from persistence.store.sqlite_read import SqliteSnapshot
 from persistence.store.sqlite_watch import Watch
 from persistence.store.sqlite_write import SqliteSession
 
-_TABLES: Final = ("attr", "tx", "log", "fact", "blob", "text")
+_TABLES: Final = ("attr", "tx", "log", "fact", "blob", "text", "sealed")
 _STEPS: Final = 10_000  # of SQLite's virtual machine between looks at the clock: about 0.3 ms
 
 
@@ -118,6 +119,12 @@ class SqliteStore:
         with self.snapshot() as snapshot:
             found = [text for (text,) in snapshot.rows("PRAGMA integrity_check")]
         return [] if found == ["ok"] else found
+
+    def shred(self) -> list[str]:
+        self._require_open()
+        if not self.writable:
+            raise read_only(self.uri)
+        return shred(self.path, self.uri, self.options)
 
     def analyze(self) -> None:
         with self.session() as session:

@@ -23,6 +23,7 @@ from persistence.store.protocol import (
     Head,
     Live,
     Owned,
+    Sealed,
     TxRow,
 )
 from persistence.store.sqlite_errors import translated
@@ -122,6 +123,7 @@ _AT: Final = """
     SELECT low FROM place WHERE low = high
 """
 _LOG: Final = "SELECT t, i, e, a, k, v, vf, vt, op FROM log WHERE t > ?1 AND t <= ?2 ORDER BY t, i"
+_SEALED: Final = "SELECT t, i, salt, hash, whole FROM sealed WHERE t > ?1 AND t <= ?2 ORDER BY t, i"
 _FACTS: Final = (
     "SELECT seg, a, e, k, v, vf, vt, t0, t1, ix, node FROM fact ORDER BY seg, a, e, vt, k, v, t0"
 )
@@ -286,6 +288,12 @@ class SqliteReads:
 
     def facts(self) -> Iterator[FactRow]:
         return self._stream(_FACTS, ())
+
+    def sealed(self, after: int, to: int) -> Iterator[Sealed]:
+        return self._stream(_SEALED, (after, to))
+
+    def unshredded(self) -> bool:
+        return bool(self.rows("SELECT 1 FROM meta WHERE key = 'unshredded'"))
 
     def _stream(self, sql: str, params: Sequence[Any]) -> Iterator[Any]:
         cursor = self.connection.cursor()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from types import TracebackType
@@ -12,7 +12,8 @@ from typing import Any, Final
 import apsw
 
 from persistence.errors import CorruptStore, StoreBusy, StoreError, StoreFull
-from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Owned
+from persistence.store import sqlite_erase as erasing
+from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Owned, Said
 from persistence.store.sqlite_errors import translated
 from persistence.store.sqlite_read import SEGMENTS, SqliteReads
 from persistence.store.words import words
@@ -27,6 +28,7 @@ _BLOB: Final = "INSERT INTO blob (id, data) VALUES (?1, ?2) ON CONFLICT DO NOTHI
 _LOG: Final = (
     "INSERT INTO log (t, i, e, a, k, v, vf, vt, op) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
 )
+_SEAL: Final = "INSERT INTO sealed (t, i, salt, hash) VALUES (?1, ?2, ?3, ?4)"
 _INSERT: Final = (
     "INSERT INTO fact (seg, a, e, k, v, vf, vt, t0, t1, ix, node)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
@@ -142,6 +144,8 @@ class SqliteSession(SqliteReads):
         self._many(_BLOB, batch.blobs)
         if batch.log:
             self._many(_LOG, [(tx.t, i, *row) for i, row in enumerate(batch.log)])
+        if batch.sealed:
+            self._many(_SEAL, [(tx.t, *seal) for seal in batch.sealed])
         self.write_index(
             remove=batch.remove,
             insert=batch.insert,
@@ -195,6 +199,17 @@ class SqliteSession(SqliteReads):
     def write_attributes(self, attributes: Sequence[tuple[int, str]]) -> None:
         self._require_transaction()
         self._many(_ATTR, attributes)
+
+    def said(self, entities: Iterable[int], attributes: Iterable[int]) -> list[Said]:
+        return self.rows(erasing.SAID, erasing.keys(entities, attributes))
+
+    def referred(self, entities: Iterable[int], attributes: Iterable[int]) -> set[int]:
+        found = self.rows(erasing.REFERRED, erasing.keys(entities, attributes))
+        return {e for (e,) in found}
+
+    def erase(self, said: Sequence[Said], whole: Sequence[tuple[int, int, bytes]]) -> None:
+        self._require_transaction()
+        erasing.erase(self.rows, self._many, said, whole)
 
     def clear_index(self) -> None:
         self._require_transaction()

@@ -12,6 +12,7 @@ cut       net changes -> index rows      (datoms.rectangles)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from secrets import token_bytes
 from typing import Any
 
 import attrs
@@ -48,6 +49,7 @@ from persistence.transact.forms import Parser
 from persistence.transact.operations import CURRENT_TX, Add, Operation, Tempid
 from persistence.transact.resolve import Resolver
 from persistence.transact.resolved import Batch, Batches, resolved
+from persistence.transact.sealing import Salts, Seal, seal
 from persistence.transact.typed import Typed
 from persistence.values import LIMITS, Keyword, encode_datoms, keyword, read
 
@@ -78,9 +80,13 @@ class Prepared:
     speaks: bool  # whether it says something of the log itself
     ensured: list[tuple[int, evolution.EntitySpec]]
     index_flags: Mapping[int, int] = attrs.field(factory=dict)  # see `place_indexes`
+    sealed: list[Seal] = attrs.field(factory=list)  # see `encoded`
 
-    def encoded(self) -> list[bytes]:
-        """The canonical bytes of every datom, in log order."""
+    def encoded(self, salts: Salts = token_bytes) -> list[bytes]:
+        """The canonical bytes of every datom, in log order, with sensitive values sealed.
+
+        How they were sealed is in `sealed` from then on.
+        """
         typed = self.typed
         unseen = [  # what is asserted was seen when it was typed
             change[2:4]
@@ -91,7 +97,12 @@ class Prepared:
             typed.fetch(unseen)
             for key in unseen:
                 typed.python(key)
-        return encode_datoms(self.changes, typed.known, typed.values)
+        encoded = encode_datoms(self.changes, typed.known, typed.values)
+        if names := self.schema.sensitive():
+            numbers = {number for number, ident in typed.known.items() if ident in names}
+            if numbers:
+                self.sealed = seal(encoded, self.changes, typed.known, typed.values, numbers, salts)
+        return encoded
 
     def place_indexes(self, branch: int) -> None:
         """Lets indexes stand for every branch, in a store that has branches.
@@ -111,11 +122,20 @@ class Prepared:
     def datoms(self) -> tuple[Datom, ...]:
         """The datoms as their readers see them."""
         typed, tx = self.typed, tx_entity(self.t)
+        sealed = {seal.i: seal.hash for seal in self.sealed}
         return tuple(
             Datom(
-                e, typed.known[a], typed.python((k, payload)), tx, self.time, vf, vt, op == ASSERT
+                e,
+                typed.known[a],
+                typed.python((k, payload)),
+                tx,
+                self.time,
+                vf,
+                vt,
+                op == ASSERT,
+                sealed=sealed.get(i),
             )
-            for e, a, k, payload, vf, vt, op in self.changes
+            for i, (e, a, k, payload, vf, vt, op) in enumerate(self.changes)
         )
 
 
@@ -192,7 +212,7 @@ def _decided(
         groups = [Group(span, parser.parse(forms), parser.rare)]
         since = parser.since
     if meta:
-        made = _metadata(parser, meta, time)
+        made = _metadata(parser, provisional, meta, time)
         groups.append(Group((time, FOREVER), made, ()))
         since = min(since, time)
     operations = groups[0].operations
@@ -328,13 +348,26 @@ def _call(base: Base, name: Any, arguments: Sequence[Any]) -> Iterable[Any]:
     return function(base.value(), *arguments) or ()
 
 
-def _metadata(parser: Parser, meta: Mapping[Any, Any], time: int) -> list[Operation]:
+def _metadata(
+    parser: Parser, schema: Schema, meta: Mapping[Any, Any], time: int
+) -> list[Operation]:
     """The facts about the transaction itself; they hold from its own time on."""
     span = (time, FOREVER)
     start = len(parser.operations)
     parser.map({":db/id": CURRENT_TX, **meta})
     made = parser.operations[start:]
     del parser.operations[start:]
+    sensitive = [
+        op.attribute.ident
+        for op in made
+        if isinstance(op, Add) and op.attribute.ident in schema.sensitive()
+    ]
+    if sensitive:
+        raise TransactionError(
+            f"{sensitive[0]} is sensitive, and metadata are hashed as they are",
+            hint='state it as a fact about "datomic.tx" among the forms, where it is sealed',
+            attributes=sensitive,
+        )
     return [op._replace(span=span) if isinstance(op, Add) else op for op in made]
 
 

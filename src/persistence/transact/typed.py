@@ -19,7 +19,15 @@ from persistence.errors import (
     ValueRefused,
 )
 from persistence.transact.base import Base
-from persistence.values import Keyword, columns, decode, from_columns, interned_id
+from persistence.values import (
+    Keyword,
+    Kind,
+    columns,
+    decode,
+    from_columns,
+    interned_id,
+    is_reserved,
+)
 
 
 class _Use(NamedTuple):
@@ -50,6 +58,10 @@ class Typed:
             self._refuse(e, attribute, value, error.message, error.hint)
             return None
         number, kinds = self._uses.get(attribute.ident) or self._use(attribute)
+        if k & 31 == Kind.TAGGED and is_reserved(value):
+            hint = "assert the value itself; one that was erased is gone"
+            self._refuse(e, attribute, value, "it stands for a value, and is none", hint)
+            return None
         if kinds is not None and (k & 31) not in kinds:
             self._refuse(
                 e,

@@ -2,6 +2,7 @@
 
 from persistence.values.canonical import encode, encode_datom, encode_datoms
 from persistence.values.columns import (
+    ERASED,
     INTERNED,
     NUMERIC,
     Kind,
@@ -28,15 +29,24 @@ from persistence.values.limits import LIMITS, Limits
 from persistence.values.names import Char, Keyword, Symbol, keyword
 from persistence.values.order import compare, from_sort_key, sort_key
 from persistence.values.printer import write
+from persistence.values.sealing import (
+    SALT_BYTES,
+    commitment,
+    erased,
+    is_reserved,
+    sealed,
+)
 from persistence.values.types import List, Map, Set, Tagged, Value, freeze, identity
 
 __all__ = [
     "CONTEXTS",
     "EPOCH",
+    "ERASED",
     "FOREVER",
     "INTERNED",
     "LIMITS",
     "NUMERIC",
+    "SALT_BYTES",
     "Char",
     "Keyword",
     "Kind",
@@ -50,6 +60,7 @@ __all__ = [
     "Tagged",
     "Value",
     "columns",
+    "commitment",
     "compare",
     "datom_id",
     "decode",
@@ -58,6 +69,7 @@ __all__ = [
     "encode",
     "encode_datom",
     "encode_datoms",
+    "erased",
     "float_from_order",
     "float_order",
     "freeze",
@@ -66,11 +78,13 @@ __all__ = [
     "from_sort_key",
     "identity",
     "interned_id",
+    "is_reserved",
     "keyword",
     "micros",
     "read",
     "read_all",
     "same_digest",
+    "sealed",
     "sort_key",
     "to_columns",
     "value_id",

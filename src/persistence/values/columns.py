@@ -37,6 +37,7 @@ from persistence.values.refuse import FAILURES, refusal
 from persistence.values.types import List, Map, Set, Tagged, Value
 
 __all__ = [
+    "ERASED",
     "INTERNED",
     "NUMERIC",
     "Kind",
@@ -76,6 +77,7 @@ class Kind(IntEnum):
     TAGGED = 18
 
 
+ERASED: Final = 0  # the kind of what the log held, and holds no more; its payload is 0
 INTERNED: Final = 32  # added to the kind of a value whose bytes lie in the blob table
 NUMERIC: Final = frozenset((Kind.INT, Kind.BIGINT, Kind.FLOAT, Kind.DECIMAL, Kind.RATIO))
 

@@ -1,0 +1,239 @@
+"""Erases values of sensitive attributes, so that nobody can read them again and proofs still hold.
+
+The log is append-only; this is the one exception. A datom that is erased keeps its place, its
+entity, its attribute and its interval; its value and its salt are gone, and what was hashed in
+their place stays, so every hash that covers it still verifies. A tombstone in the log says what
+was erased, when, by whom and why, in the same commit.
+
+Then the files are shredded. What cannot be reached from here is told, never passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from persistence.audit.record import leaf_hash
+from persistence.catalog import State
+from persistence.connection import Alone, Connection
+from persistence.datoms import ASSERT, Schema
+from persistence.datoms import bootstrap as boot
+from persistence.db import Db
+from persistence.errors import (
+    EntityNotFound,
+    QueryError,
+    RefusedInTransaction,
+    SchemaError,
+    StoreError,
+    TransactionError,
+)
+from persistence.stm.guard import is_guarded
+from persistence.store import Session
+from persistence.store.protocol import Said
+from persistence.values import (
+    INTERNED,
+    Keyword,
+    decode,
+    encode_datom,
+    from_columns,
+    interned_id,
+    keyword,
+)
+
+ERASE: Final = Keyword("erase")
+_NAMED: Final = 1_000  # entities in one tombstone: the entry of a leaf has room for some 6 000
+
+
+@attrs.frozen
+class Erasure:
+    """What was erased: `values` datoms of `entities`, as the tombstone at `t` says.
+
+    `unsalted` of them had been written before their attribute was sensitive: what was hashed of
+    them is a plain hash, so whoever has a proof of one of them and guesses its value can tell that
+    the guess is right. `remains` names the places where traces may be left, and what to do there;
+    it is empty when there are none.
+    """
+
+    t: int
+    values: int
+    entities: tuple[int, ...]
+    unsalted: int
+    remains: tuple[str, ...]
+
+
+def erase(
+    connection: Connection,
+    entities: Iterable[Any],
+    *,
+    attributes: Iterable[Keyword | str] | None = None,
+    reason: str | None = None,
+    author: str | None = None,
+) -> Erasure:
+    """Erases every value that sensitive attributes of *entities* ever had, on every branch.
+
+    *entities* are ids, idents or lookup refs; what they hold by `:db/isComponent` belongs to
+    them. *attributes* are those to erase, by default all that are sensitive. *reason* and
+    *author* stand in the tombstone, and *reason* must not repeat what is erased.
+
+    Raises:
+        SchemaError: some of *attributes* are not sensitive.
+        EntityNotFound: a name that names nothing.
+        TransactionError: there is nothing to erase.
+        RefusedInTransaction, StoreError: from inside of a transaction. Nothing was erased.
+    """
+    if is_guarded():
+        raise RefusedInTransaction(
+            "a body must not erase anything: it may run more than once",
+            hint="erase once the transaction is committed",
+        )
+    db = connection.db()
+    named = _named(db, entities)
+    asked = None if attributes is None else [keyword(each) for each in attributes]
+    with connection.alone() as alone:
+        schemas = [*_schemas(connection, alone)]
+        state = alone.state
+        numbers = _numbers(state, schemas, asked)
+        family = _with_components(alone.session, state, schemas, named)
+        said = alone.session.said(family, numbers)
+        if not said:
+            raise TransactionError(
+                f"there is nothing to erase of {_count(len(family), 'entity', 'entities')}",
+                hint="only values of attributes that are :db/sensitive are erased; what was"
+                " erased before leaves nothing to erase, but its files can be shredded again",
+                entities=sorted(family),
+            )
+        whole = _hashes(alone.session, state, [row for row in said if not row[9]])
+        alone.session.erase(said, whole)
+        _entomb(alone, said, reason, author)
+    report = alone.report()
+    return Erasure(
+        t=report.t,
+        values=len(said),
+        entities=tuple(sorted({row[2] for row in said})),
+        unsalted=len(whole),
+        remains=_shredded(connection),
+    )
+
+
+def shred(connection: Connection) -> tuple[str, ...]:
+    """Overwrites what the files of the store may still hold of erased values.
+
+    `erase` does so itself. This finishes what a crash, or a reader that held on to the past, kept
+    it from; it can be repeated at will. Gives what remains, as :class:`Erasure` does.
+
+    Raises:
+        StoreError: it could not be done; nothing is lost by that, and it can be tried again.
+    """
+    return tuple(connection.store.shred())
+
+
+def _shredded(connection: Connection) -> tuple[str, ...]:
+    try:
+        return shred(connection)
+    except StoreError as error:  # what was erased is gone for readers, and that is to be told
+        return (f"the files were not shredded, because {error}: shred again",)
+
+
+# ------------------------------------------------------------------------- what
+
+
+def _named(db: Db, entities: Iterable[Any]) -> set[int]:
+    """The ids of *entities*. Errors tell the place in the list: a lookup ref may be the secret."""
+    named = set()
+    for place, name in enumerate([entities] if isinstance(entities, int) else entities, start=1):
+        try:
+            e = db.entid(name)
+        except QueryError:
+            e = None
+        if e is None:
+            raise EntityNotFound(
+                f"number {place} of the entities to erase names nothing",
+                hint="give its id; a lookup ref is no use once its value is gone",
+                place=place,
+            ) from None
+        named.add(e)
+    return named
+
+
+def _schemas(connection: Connection, alone: Alone) -> Iterable[Schema]:
+    """The schema of the main line, and those of all branches."""
+    yield alone.state.schema
+    for branch in alone.state.branches:
+        yield connection.catalog.on(branch, alone.session, alone.state).schema
+
+
+def _numbers(state: State, schemas: Sequence[Schema], asked: Sequence[Keyword] | None) -> list[int]:
+    """The storage numbers of the attributes to erase."""
+    sensitive = frozenset().union(*(schema.sensitive() for schema in schemas))
+    if asked is None:
+        wanted = sensitive
+    else:
+        others = sorted({str(ident) for ident in asked if ident not in sensitive})
+        if others:
+            raise SchemaError(
+                f"{', '.join(others)} cannot be erased: only sensitive attributes can",
+                hint="declare it :db/sensitive true; what is stated from then on is sealed too",
+                attributes=others,
+            )
+        made = {
+            each.ident
+            for schema in schemas
+            for each in schema.composites()
+            if not set(asked).isdisjoint(each.tuple_attrs or ())
+        }
+        wanted = frozenset(asked) | made
+    return [state.numbers[ident] for ident in wanted if ident in state.numbers]
+
+
+def _with_components(
+    session: Session, state: State, schemas: Sequence[Schema], named: set[int]
+) -> set[int]:
+    """*named*, and whatever was ever a component of them."""
+    parts = {
+        state.numbers[each.ident]
+        for schema in schemas
+        for each in schema.attributes.values()
+        if each.component and each.ident in state.numbers
+    }
+    found, fresh = set(named), set(named)
+    while parts and fresh:
+        fresh = session.referred(fresh, parts) - found
+        found |= fresh
+    return found
+
+
+def _hashes(session: Session, state: State, rows: Sequence[Said]) -> list[tuple[int, int, bytes]]:
+    """The leaf hashes of datoms that were never sealed."""
+    long = {interned_id(str(row[5])) for row in rows if row[4] >= INTERNED}
+    blobs = session.blobs(long)
+    return [
+        (t, i, leaf_hash(encode_datom(e, state.idents[a], _value(k, p, blobs), vf, vt, op == ASSERT)))
+        for t, i, e, a, k, p, vf, vt, op, _ in rows
+    ]  # fmt: skip
+
+
+def _value(k: int, payload: Any, blobs: Mapping[bytes, bytes]) -> Any:
+    return decode(blobs[interned_id(payload)]) if k >= INTERNED else from_columns(k, payload)
+
+
+def _entomb(alone: Alone, said: Sequence[Said], reason: str | None, author: str | None) -> None:
+    """Appends the tombstones: one for every thousand entities."""
+    counts: dict[int, int] = {}
+    for row in said:
+        counts[row[2]] = counts.get(row[2], 0) + 1
+    entities = sorted(counts)
+    for start in range(0, len(entities), _NAMED):
+        some = entities[start : start + _NAMED]
+        event = (ERASE, tuple(some), sum(counts[e] for e in some))
+        forms = [[":db/add", "datomic.tx", boot.LOG_EVENT, event]]
+        meta = None if reason is None else {boot.LOG_REASON: reason}
+        alone.append(lambda base, forms=forms: forms, author=author, meta=meta)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+__all__ = ["ERASE", "Erasure", "erase", "shred"]
