@@ -29,12 +29,14 @@ from persistence.errors import (
     StoreError,
     TransactionError,
 )
+from persistence.session import WriterBase
 from persistence.stm.guard import is_guarded
 from persistence.store import Session
 from persistence.store.protocol import Said
 from persistence.values import (
     INTERNED,
     Keyword,
+    Kind,
     decode,
     encode_datom,
     from_columns,
@@ -95,14 +97,13 @@ def erase(
         schemas = [*_schemas(connection, alone)]
         state = alone.state
         numbers = _numbers(state, schemas, asked)
-        family = _with_components(alone.session, state, schemas, named)
-        said = alone.session.said(family, numbers)
+        said = _said(alone.session, named, numbers, _components(state, schemas))
         if not said:
             raise TransactionError(
-                f"there is nothing to erase of {_count(len(family), 'entity', 'entities')}",
+                f"there is nothing to erase of these {len(named)} entities or their components",
                 hint="only values of attributes that are :db/sensitive are erased; what was"
                 " erased before leaves nothing to erase, but its files can be shredded again",
-                entities=sorted(family),
+                entities=sorted(named),
             )
         whole = _hashes(alone.session, state, [row for row in said if not row[9]])
         alone.session.erase(said, whole)
@@ -164,7 +165,7 @@ def _schemas(connection: Connection, alone: Alone) -> Iterable[Schema]:
         yield connection.catalog.on(branch, alone.session, alone.state).schema
 
 
-def _numbers(state: State, schemas: Sequence[Schema], asked: Sequence[Keyword] | None) -> list[int]:
+def _numbers(state: State, schemas: Sequence[Schema], asked: Sequence[Keyword] | None) -> set[int]:
     """The storage numbers of the attributes to erase."""
     sensitive = frozenset().union(*(schema.sensitive() for schema in schemas))
     if asked is None:
@@ -184,34 +185,41 @@ def _numbers(state: State, schemas: Sequence[Schema], asked: Sequence[Keyword] |
             if not set(asked).isdisjoint(each.tuple_attrs or ())
         }
         wanted = frozenset(asked) | made
-    return [state.numbers[ident] for ident in wanted if ident in state.numbers]
+    return {state.numbers[ident] for ident in wanted if ident in state.numbers}
 
 
-def _with_components(
-    session: Session, state: State, schemas: Sequence[Schema], named: set[int]
-) -> set[int]:
-    """*named*, and whatever was ever a component of them."""
-    parts = {
+def _components(state: State, schemas: Sequence[Schema]) -> set[int]:
+    """The storage numbers of the attributes that lead to parts of an entity."""
+    return {
         state.numbers[each.ident]
         for schema in schemas
         for each in schema.attributes.values()
         if each.component and each.ident in state.numbers
     }
-    found, fresh = set(named), set(named)
-    while parts and fresh:
-        fresh = session.referred(fresh, parts) - found
-        found |= fresh
-    return found
+
+
+def _said(session: Session, named: set[int], numbers: set[int], parts: set[int]) -> list[Said]:
+    """What the log holds of *numbers* of the entities, and of whatever was ever a part of them."""
+    said: list[Said] = []
+    seen = fresh = set(named)
+    while fresh:
+        found = session.said(fresh, numbers | parts)
+        said += [row for row in found if row[3] in numbers]
+        fresh = {int(row[5]) for row in found if row[3] in parts and row[4] == Kind.INT} - seen
+        seen = seen | fresh
+    return said
 
 
 def _hashes(session: Session, state: State, rows: Sequence[Said]) -> list[tuple[int, int, bytes]]:
     """The leaf hashes of datoms that were never sealed."""
     long = {interned_id(str(row[5])) for row in rows if row[4] >= INTERNED}
     blobs = session.blobs(long)
-    return [
-        (t, i, leaf_hash(encode_datom(e, state.idents[a], _value(k, p, blobs), vf, vt, op == ASSERT)))
-        for t, i, e, a, k, p, vf, vt, op, _ in rows
-    ]  # fmt: skip
+    hashes = []
+    for t, i, e, a, k, payload, vf, vt, op, _ in rows:
+        value = _value(k, payload, blobs)
+        data = encode_datom(e, state.idents[a], value, vf, vt, op == ASSERT)
+        hashes.append((t, i, leaf_hash(data)))
+    return hashes
 
 
 def _value(k: int, payload: Any, blobs: Mapping[bytes, bytes]) -> Any:
@@ -224,16 +232,21 @@ def _entomb(alone: Alone, said: Sequence[Said], reason: str | None, author: str 
     for row in said:
         counts[row[2]] = counts.get(row[2], 0) + 1
     entities = sorted(counts)
+    meta = None if reason is None else {boot.LOG_REASON: reason}
     for start in range(0, len(entities), _NAMED):
         some = entities[start : start + _NAMED]
         event = (ERASE, tuple(some), sum(counts[e] for e in some))
-        forms = [[":db/add", "datomic.tx", boot.LOG_EVENT, event]]
-        meta = None if reason is None else {boot.LOG_REASON: reason}
-        alone.append(lambda base, forms=forms: forms, author=author, meta=meta)
+        alone.append(_Tombstone(event), author=author, meta=meta)
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+@attrs.frozen
+class _Tombstone:
+    """Decides what a tombstone says, whatever the head is."""
+
+    event: tuple[Any, ...]
+
+    def __call__(self, base: WriterBase) -> list[Any]:
+        return [[":db/add", "datomic.tx", boot.LOG_EVENT, self.event]]
 
 
 __all__ = ["ERASE", "Erasure", "erase", "shred"]

@@ -30,7 +30,6 @@ SAID: Final = f"""
     SELECT t, i, e, a, k, n, s, vf, vt, op, (salt IS NOT NULL)::int
     FROM log LEFT JOIN sealed USING (t, i) WHERE k > 0 AND {_WHICH} ORDER BY t, i
 """
-REFERRED: Final = f"SELECT DISTINCT n FROM log WHERE k = 2 AND {_WHICH}"
 
 _BEGIN: Final = "INSERT INTO meta (key, value) VALUES ('erasing', '')"
 _END: Final = "DELETE FROM meta WHERE key = 'erasing'"
@@ -48,7 +47,8 @@ _SALT: Final = f"""
 """
 _WHOLE: Final = """
     INSERT INTO sealed (t, i, hash, whole)
-    SELECT x.t, x.i, x.hash, 1 FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS x (t, i, hash)
+    SELECT t, i, hash, 1
+    FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS x (t, i, hash)
 """
 _FACT: Final = f"""
     DELETE FROM fact WHERE seg = ANY (ARRAY({SEGMENTS} SELECT seg FROM segment)) AND {_WHICH}

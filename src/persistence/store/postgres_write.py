@@ -270,10 +270,6 @@ class PostgresSession(PostgresReads):
             for t, i, e, a, k, n, s, vf, vt, op, sealed in found
         ]
 
-    def referred(self, entities: Iterable[int], attributes: Iterable[int]) -> set[int]:
-        found = self.rows(erasing.REFERRED, erasing.keys(entities, attributes))
-        return {e for (e,) in found}
-
     def erase(self, said: Sequence[Said], whole: Sequence[tuple[int, int, bytes]]) -> None:
         self._in_transaction()
         erasing.erase(self.rows, said, whole)

@@ -313,10 +313,6 @@ class Session(Snapshot, Protocol):
         Reads the whole log, because nothing else knows all of it."""
         ...
 
-    def referred(self, entities: Iterable[int], attributes: Iterable[int]) -> set[int]:
-        """The entities that these ever referred to by these attributes. Reads the whole log."""
-        ...
-
     def erase(self, said: Sequence[Said], whole: Sequence[tuple[int, int, bytes]]) -> None:
         """Takes these values from every table: from the log, from the facts of these attributes
         of these entities, from what is interned and what full text knows, as far as nothing else

@@ -28,7 +28,6 @@ SAID: Final = f"""
     SELECT t, i, e, a, k, v, vf, vt, op, salt IS NOT NULL
     FROM log LEFT JOIN sealed USING (t, i) WHERE k > 0 AND {_WHICH} ORDER BY t, i
 """
-REFERRED: Final = f"SELECT DISTINCT v FROM log WHERE k = 2 AND {_WHICH}"
 
 _BEGIN: Final = "INSERT INTO meta (key, value) VALUES ('erasing', '')"
 _END: Final = "DELETE FROM meta WHERE key = 'erasing'"

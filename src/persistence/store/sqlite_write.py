@@ -203,10 +203,6 @@ class SqliteSession(SqliteReads):
     def said(self, entities: Iterable[int], attributes: Iterable[int]) -> list[Said]:
         return self.rows(erasing.SAID, erasing.keys(entities, attributes))
 
-    def referred(self, entities: Iterable[int], attributes: Iterable[int]) -> set[int]:
-        found = self.rows(erasing.REFERRED, erasing.keys(entities, attributes))
-        return {e for (e,) in found}
-
     def erase(self, said: Sequence[Said], whole: Sequence[tuple[int, int, bytes]]) -> None:
         self._require_transaction()
         erasing.erase(self.rows, self._many, said, whole)
