@@ -100,7 +100,7 @@ def erase(
         said = _said(alone.session, named, numbers, _components(state, schemas))
         if not said:
             raise TransactionError(
-                f"there is nothing to erase of these {len(named)} entities or their components",
+                "there is nothing to erase of the entities and their components",
                 hint="only values of attributes that are :db/sensitive are erased; what was"
                 " erased before leaves nothing to erase, but its files can be shredded again",
                 entities=sorted(named),
