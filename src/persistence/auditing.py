@@ -20,7 +20,6 @@ from persistence.audit.merkle import (
     Frontier,
     consistency_path,
     inclusion_path,
-    leaf_hash,
     tree_hash,
 )
 from persistence.audit.proof import Evidence, Proof
@@ -30,10 +29,11 @@ from persistence.connection import Connection
 from persistence.datoms import Datom
 from persistence.datoms import bootstrap as boot
 from persistence.errors import AuditError, InputError, UnknownKey
-from persistence.maintenance import check, logged
+from persistence.leaves import logged
+from persistence.maintenance import check
 from persistence.store import Snapshot
 from persistence.transact.operations import CURRENT_TX
-from persistence.values import Keyword, columns, keyword
+from persistence.values import ERASED, Keyword, columns, is_reserved, keyword
 
 _PAGE: Final = 1_000  # transactions in memory at a time
 Progress = Callable[[int, int], None]
@@ -325,23 +325,30 @@ def _evidence(snapshot: Snapshot, t: int, entry: bytes, datom: Datom | None) -> 
     """What shows that the leaf is this entry, and that *datom* is in it."""
     if datom is None:
         return Evidence(entry)
-    encoded, index = logged(snapshot, t), _place(snapshot, t, datom)
-    leaves = [leaf_hash(data) for data in encoded]
+    leaves, index = logged(snapshot, t), _place(snapshot, t, datom)
+    hashes, data = [leaf.hash for leaf in leaves], leaves[index].data
+    if data is None:
+        raise InputError(
+            f"datom {index} of the transaction {t} was erased, and had never been sealed",
+            hint="only its transaction can be proved now",
+            t=t,
+        )
 
     def read(level: int, n: int) -> bytes:
-        return tree_hash(leaves[n << level : (n + 1) << level])
+        return tree_hash(hashes[n << level : (n + 1) << level])
 
-    path = inclusion_path(index, len(leaves), read)
-    return Evidence(entry, encoded[index], index, len(leaves), tuple(path))
+    path = inclusion_path(index, len(hashes), read)
+    return Evidence(entry, data, index, len(hashes), tuple(path))
 
 
 def _place(snapshot: Snapshot, t: int, datom: Datom) -> int:
     """Which of its transaction's datoms *datom* is."""
     numbers = {Keyword(name): n for n, name, _ in snapshot.attributes()}
-    k, payload, _ = columns(datom.v)
+    seals = {i: hash for _, i, salt, hash, _ in snapshot.sealed(t - 1, t) if salt is None}
+    k, payload, _ = (ERASED, 0, None) if is_reserved(datom.v) else columns(datom.v)
     interval = (datom.valid_from, datom.valid_to, int(datom.added))
     wanted = (datom.e, numbers.get(datom.a), k, payload, *interval)
     for _, i, *row in snapshot.log(t - 1, t):
-        if tuple(row) == wanted:
+        if tuple(row) == wanted and (k != ERASED or datom.v.value == seals.get(i)):
             return int(i)
     raise InputError(f"the transaction {t} does not hold this datom", t=t)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import attrs
 
 from persistence.audit.record import leaf_hash
+from persistence.audit.roster import ERASE
 from persistence.catalog import State
 from persistence.connection import Alone, Connection
 from persistence.datoms import ASSERT, Schema
@@ -44,7 +45,6 @@ from persistence.values import (
     keyword,
 )
 
-ERASE: Final = Keyword("erase")
 _NAMED: Final = 1_000  # entities in one tombstone: the entry of a leaf has room for some 6 000
 
 
@@ -95,7 +95,7 @@ def erase(
     asked = None if attributes is None else [keyword(each) for each in attributes]
     with connection.alone() as alone:
         schemas = [*_schemas(connection, alone)]
-        state = alone.state
+        state = alone.group.state
         numbers = _numbers(state, schemas, asked)
         said = _said(alone.session, named, numbers, _components(state, schemas))
         if not said:
@@ -160,9 +160,9 @@ def _named(db: Db, entities: Iterable[Any]) -> set[int]:
 
 def _schemas(connection: Connection, alone: Alone) -> Iterable[Schema]:
     """The schema of the main line, and those of all branches."""
-    yield alone.state.schema
-    for branch in alone.state.branches:
-        yield connection.catalog.on(branch, alone.session, alone.state).schema
+    yield alone.group.state.schema
+    for branch in alone.group.state.branches:
+        yield connection.catalog.on(branch, alone.session, alone.group.state).schema
 
 
 def _numbers(state: State, schemas: Sequence[Schema], asked: Sequence[Keyword] | None) -> set[int]:

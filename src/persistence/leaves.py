@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from persistence.audit.merkle import leaf_hash
+from persistence.audit.roster import ERASE
 from persistence.datoms import ASSERT
 from persistence.datoms import bootstrap as boot
 from persistence.errors import CorruptStore
@@ -32,8 +33,6 @@ from persistence.values import (
     same_digest,
     sealed,
 )
-
-_ERASE = Keyword("erase")
 
 
 @attrs.frozen
@@ -82,6 +81,17 @@ def leaves(
     return made
 
 
+def logged(snapshot: Snapshot, t: int) -> list[Leaf]:
+    """The leaves of transaction *t*, in log order.
+
+    Raises:
+        CorruptStore, ValueRefused, EdnError: as `leaves`.
+    """
+    names = {n: name for n, name, _ in snapshot.attributes()}
+    rows = list(snapshot.log(t - 1, t))
+    return leaves(snapshot, rows, snapshot.sealed(t - 1, t), names)
+
+
 def _value(k: int, payload: Any, blobs: Mapping[bytes, bytes]) -> Any:
     if k < INTERNED:
         return from_columns(k, payload)
@@ -112,7 +122,7 @@ class Tombstones:
 
     def _event(self, event: Any) -> None:
         match event:
-            case (kind, tuple(entities), int(count)) if kind is _ERASE:
+            case (kind, tuple(entities), int(count)) if kind is ERASE:
                 self._told += count
                 for e in entities:
                     self.erased.pop(e, None)
