@@ -47,8 +47,8 @@ def problems(chunk: list[Signed]) -> list[Problem]:
 class Signatures:
     """Takes signatures, and gives the problems of those that were checked so far.
 
-    About *expected* of them will come; by default as many *processes* as there are cores share the
-    work. Use it in a `with` block, which ends the processes.
+    About *expected* of them will come. Unless told how many *processes* share the work, it is one
+    for each core if they are worth their start. Use it in a `with` block, which ends them.
     """
 
     def __init__(self, expected: int, processes: int | None = None) -> None:
@@ -57,7 +57,7 @@ class Signatures:
         self._sent: deque[tuple[list[Signed], Future[list[Problem]]]] = deque()
         self._ahead = AHEAD * count
         self._pool: ProcessPoolExecutor | None = None
-        if count > 1 and expected >= WORTH_IT:
+        if count > 1 and (processes is not None or expected >= WORTH_IT):
             self._pool = _pool(count)
 
     def __enter__(self) -> Signatures:

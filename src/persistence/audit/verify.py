@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
         return 2
     if options.json:
-        print(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
+        print(json.dumps(report.as_json(), indent=2))
     else:
         _print(report)
     return 0 if report.clean else 1
