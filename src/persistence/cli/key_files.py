@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 import click
 
+from persistence.audit import pkcs8
 from persistence.audit.keyfile import KeyFile, Role, generate, import_pem, peek, save
 from persistence.audit.private_files import check_directory
 from persistence.audit.signing_key import FILE_BYTES
@@ -55,17 +56,8 @@ def generate_(
     if not wanted:
         raise click.UsageError("no key is asked for; give --origin, --author or --witness")
     place = Path(directory)
-    there = {(key.role, key.name) for key in _peeked(place)} if place.exists() else set()
-    if any(role == "log" for role, _ in there) and origin is not None:
-        there.add(("log", origin))  # two logs in one directory: which would sign?
-    for role, name in wanted:
-        if (role, name) in there:
-            raise KeyFileError(
-                f"{directory} holds a {role} key already",
-                hint="change it with `persistence keys rotate`, or name another directory",
-                path=directory,
-                name=name,
-            )
+    if place.exists():
+        _check_new(place, wanted)
     made = [generate(role, name) for role, name in wanted]  # all names are sound before a write
     phrase = passphrase.chosen(session.key_passphrase_file, encrypt=encrypt)
     files = [save(place, key, phrase) for key in made]
@@ -75,6 +67,20 @@ def generate_(
     _shown(made, files)
     for line in _next(directory, made):
         click.echo(line)
+
+
+def _check_new(directory: Path, wanted: Sequence[tuple[Role, str]]) -> None:
+    """Passes only keys that take nobody's place, and no second log: which of them would sign?"""
+    there = _peeked(directory)
+    for role, name in wanted:
+        for key in there:
+            if key.role == role and (role == "log" or key.name == name):
+                raise KeyFileError(
+                    f"{directory}: the {role} key of {key.name} is there already",
+                    hint="change it with `persistence keys rotate`, or name another directory",
+                    path=str(directory),
+                    name=key.name,
+                )
 
 
 def _next(directory: str, made: Sequence[KeyFile]) -> list[str]:
@@ -116,14 +122,27 @@ def import_(
     persistence keys import shop.keys ana.pem --role author --name ana
     """
     data = file_bytes(file, FILE_BYTES)
-    source_phrase = file_passphrase_file or session.key_passphrase_file
-    key = import_pem(data, role, name, passphrase.asked(source_phrase))
+    locked = _encrypted(data)
+    if file_passphrase_file is not None and not locked:
+        raise click.UsageError(f"--file-passphrase-file is of no use: {file} is not encrypted")
+    source = file_passphrase_file or session.key_passphrase_file
+    key = import_pem(data, role, name, passphrase.asked(source) if locked else None)
     phrase = passphrase.chosen(session.key_passphrase_file, encrypt=encrypt)
     path = save(directory, key, phrase)
     if session.json:
         output.emit(_object(key, path))
     else:
         _shown([key], [path])
+
+
+def _encrypted(data: bytes) -> bool:
+    try:
+        pkcs8.read(data, None)
+    except pkcs8.PassphraseMissing:
+        return True
+    except ValueError:
+        pass  # what it is instead, importing it tells
+    return False
 
 
 @click.command("show", short_help="List the key files of the directory; nothing private.")
