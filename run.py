@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -202,7 +203,8 @@ def lowest(arguments: list[str]) -> int:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    for_users = [*project["dependencies"], *extras["postgres"], *extras["pandas"]]
+    optional = (extras[name] for name in ("postgres", "pandas", "witness"))
+    for_users = [*project["dependencies"], *itertools.chain(*optional)]
     with tempfile.TemporaryDirectory() as scratch:
         bounds = Path(scratch) / "lowest.txt"
         bounds.write_text(
