@@ -311,7 +311,8 @@ SIGNATURE = "entry 4, signature"
         ({"parent": bytes(32)}, ["entry 4, parent on branch 0", SIGNATURE, FOLLOWER]),
         ({"time": EPOCH}, ["entry 4, time", SIGNATURE, FOLLOWER]),
         ({"author": "bob"}, ["entry 4, signer", FOLLOWER]),
-        ({"branch": 5}, [SIGNATURE, FOLLOWER, "entry 7, parent on branch 5"]),
+        ({"branch": 4}, [SIGNATURE, FOLLOWER]),
+        ({"branch": 5}, ["entry 4, branch", SIGNATURE, FOLLOWER, "entry 7, parent on branch 5"]),
     ],
     ids=str,
 )
@@ -398,6 +399,13 @@ def test_a_branch_that_begins_after_itself_is_found(log: Log, verify: Verify) ->
     assert verify(log).clean
     log.entries[-1], log.entries[-2] = log.entries[-2], log.entries[-1]
     assert "entry 12, parent" in wheres(verify(log.rehashed(12)))
+
+
+def test_a_branch_that_nothing_before_it_began_is_found(log: Log, verify: Verify) -> None:
+    log.add(branch=12)
+    assert verify(log).clean
+    log.add(branch=14)
+    assert wheres(verify(log)) == ["entry 13, branch"]
 
 
 def test_the_first_entry_has_no_parent(verify: Verify) -> None:

@@ -144,6 +144,8 @@ class Walk:
 
     def _start(self, at: int, entry: Entry) -> None:
         """The first entry of a branch: whether its parent was before it shows at the end."""
+        if entry.branch > at:  # its number is the t of the transaction that began it
+            self._add(at, ", branch", f"at most {at}", str(entry.branch))
         if at:
             self._starts.setdefault(entry.parent, at)
         elif entry.parent != _ZEROS:
