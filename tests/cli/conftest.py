@@ -37,6 +37,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the program in an empty directory, on the store `shop.db` unless told otherwise."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PERSISTENCE_STORE", "shop.db")
+    for name in ("PERSISTENCE_KEYS", "PERSISTENCE_PASSPHRASE"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(*words: str, input: str | bytes | None = None) -> Ran:
         result = CliRunner().invoke(main, words, input=input)

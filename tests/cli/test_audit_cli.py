@@ -42,10 +42,8 @@ TEA_T = 4  # after the events that add one log key and two authors
 
 
 @pytest.fixture
-def run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(run: Run, tmp_path: Path) -> Iterator[Run]:
     """The program; at the end no secret is in what it printed, or in a file beside the keys."""
-    for name in ("PERSISTENCE_KEYS", "PERSISTENCE_PASSPHRASE"):
-        monkeypatch.delenv(name, raising=False)
     printed = []
 
     def recorded(*words: str, input: str | bytes | None = None) -> Ran:
@@ -674,6 +672,28 @@ def test_a_witness_refuses_another_history(shop: Run, witness: tuple[str, str]) 
     assert shop(*fork, "transact", "[{:x 2}]", "--author", "ana").code == 0
     ran = shop(*fork, "checkpoint", "--witness", f"{key}={url}")
     assert ran.code == 1 and "error: the witness w.example.com" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("keys", "show"),
+        ("keys", "list"),
+        ("keys", "generate", "x.keys", "--author", "x", "--witness", "w"),
+        ("keys", "rotate", "ana"),
+        ("keys", "revoke", "ana"),
+        ("checkpoint",),
+        ("checkpoint", "--out", "c"),
+        ("prove", "4"),
+        ("prove", "4", "--datom", "2", "--out", "p"),
+        ("export", "--tiles", "pub"),
+        ("verify",),
+    ],
+)
+def test_json_is_one_line_and_alone_on_standard_output(shop: Run, words: tuple[str, ...]) -> None:
+    ran = shop("--json", *words)
+    assert ran.code == 0 and ran.out.count("\n") == 1 and ran.json
+    assert ran.err == ""
 
 
 @pytest.mark.parametrize("name", ["generate", "import", "show", "list", "add", "rotate", "revoke"])
