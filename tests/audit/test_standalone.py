@@ -34,7 +34,7 @@ runpy.run_module("persistence.audit.verify", run_name="__main__", alter_sys=True
 """
 OWN = [
     *("verify", "offline", "proved", "walk", "grown", "parallel", "report", "finding"),
-    *("signers", "entries", "cbor", "shown", "terms"),
+    *("signers", "entries", "cbor", "heads", "shown", "terms"),
     *("signature", "vkey", "checkpoint", "note", "merkle", "tiles", "proof"),
 ]
 PATHS = sorted({str(Path(one.__file__ or "").parents[1]) for one in (persistence, cryptography)})

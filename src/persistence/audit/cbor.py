@@ -2,44 +2,45 @@
 
 Written from docs/formats.md alone. `values.decoding` finds what is not canonical by encoding again
 what it read; here each rule of the profile is checked where it applies. Imports the standard
-library and `terms` only.
+library, `heads` and `terms` only.
 """
 
 from __future__ import annotations
 
-import struct
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from math import gcd
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
+from persistence.audit.heads import (
+    ARRAY,
+    BYTES,
+    MAP,
+    NATURAL,
+    NEGATIVE,
+    TAG,
+    TEXT,
+    CborError,
+    head,
+    refuse,
+    simple,
+    text_of,
+)
 from persistence.audit.terms import Char, Instant, Keyword, List, Map, Set, Symbol, Tagged
+
+__all__ = ["CborError", "decode", "decode_datom", "read_integer"]
 
 NESTING: Final = 256  # collections and tagged literals within each other
 DIGITS: Final = 4096  # of an integer, mantissa, numerator or denominator
 EXPONENT: Final = 6144  # of a decimal, either way
 
-# Major types, as they stand in the first byte of a head.
-_NATURAL, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG = range(0, 0xE0, 0x20)
 _TOO_LARGE: Final = 10**DIGITS
 _BIGNUM_BYTES: Final = (_TOO_LARGE.bit_length() + 7) // 8
 _YEARS: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)  # 1 to 9999, in microseconds
 _INSTANT_HEAD: Final = b"\xd9\xed\x01"
 _NIL: Final = b"\xf6"
-_CONSTANTS: Final = {0xF4: False, 0xF5: True, 0xF6: None}
-_FLOATS: Final = {0xF9: struct.Struct(">e"), 0xFA: struct.Struct(">f"), 0xFB: struct.Struct(">d")}
-_NAN: Final = b"\xf9\x7e\x00"
-
-
-class CborError(ValueError):
-    """Bytes that are no value's canonical bytes; `position` is the byte where that shows."""
-
-    def __init__(self, position: int, reason: str) -> None:
-        super().__init__(f"not canonical bytes, at byte {position}: {reason}")
-        self.position = position
-        self.reason = reason
 
 
 def decode(data: bytes) -> Any:
@@ -67,7 +68,7 @@ def decode_datom(data: bytes) -> tuple[Any, ...]:
         CborError: it is not the canonical encoding of a datom.
     """
     if data[:1] != b"\x86":
-        _refuse(0, "a datom is a vector of six")
+        refuse(0, "a datom is a vector of six")
     e, at = _item(data, 1, 1)
     a, at = _item(data, at, 1)
     v, at = _item(data, at, 1)
@@ -75,7 +76,7 @@ def decode_datom(data: bytes) -> tuple[Any, ...]:
     valid_to, at = (None, at + 1) if data[at : at + 1] == _NIL else _end(data, at)
     op, at = _item(data, at, 1)
     if type(e) is not int or type(a) is not Keyword or v is None or type(op) is not bool:
-        _refuse(0, "a datom is [e a v valid_from valid_to op]")
+        refuse(0, "a datom is [e a v valid_from valid_to op]")
     return _whole(data, at, (e, a, v, valid_from, valid_to, op))  # type: ignore[no-any-return]
 
 
@@ -85,102 +86,51 @@ def read_integer(data: bytes, at: int) -> tuple[int, int]:
     Raises:
         CborError: none begins there, or not in its shortest form.
     """
-    if at < len(data) and data[at] & 0xE0 in (_NATURAL, _NEGATIVE):
+    if at < len(data) and data[at] & 0xE0 in (NATURAL, NEGATIVE):
         return _item(data, at, 0)
-    _refuse(at, "an integer is expected")
+    refuse(at, "an integer is expected")
 
 
 def _end(data: bytes, at: int) -> tuple[Instant, int]:
     if data[at : at + 3] != _INSTANT_HEAD:
-        _refuse(at, "an instant is expected")
+        refuse(at, "an instant is expected")
     count, after = _item(data, at + 3, 1)
     if type(count) is not int or not -(1 << 63) <= count < 1 << 63:
-        _refuse(at, "an instant has an integer of 64 bits")
+        refuse(at, "an instant has an integer of 64 bits")
     return Instant(count), after
 
 
 def _whole(data: bytes, end: int, value: Any) -> Any:
     if end != len(data):
-        _refuse(end, "the value ends here, the bytes do not")
+        refuse(end, "the value ends here, the bytes do not")
     return value
-
-
-def _refuse(at: int, reason: str) -> NoReturn:
-    raise CborError(at, reason)
-
-
-def _head(data: bytes, at: int) -> tuple[int, int]:
-    """The argument of the head at *at*, in its shortest form, and where the content begins."""
-    short = data[at] & 0x1F
-    if short < 24:
-        return short, at + 1
-    if short > 27:
-        _refuse(at, "lengths are definite")
-    size = 1 << (short - 24)
-    end = at + 1 + size
-    if end > len(data):
-        _refuse(at, "the bytes end inside a head")
-    n = int.from_bytes(data[at + 1 : end], "big")
-    if n < 24 or (size > 1 and not n >> 4 * size):
-        _refuse(at, "a head is as short as it can be")
-    return n, end
 
 
 def _item(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     """The value that begins at *at*, and where it ends; *depth* levels are around it."""
     if at >= len(data):
-        _refuse(at, "the bytes end too early")
+        refuse(at, "the bytes end too early")
     major = data[at] & 0xE0
     if major == 0xE0:
-        return _simple(data, at)
-    n, start = _head(data, at)
-    if major == _NATURAL:
+        return simple(data, at)
+    n, start = head(data, at)
+    if major == NATURAL:
         return n, start
-    if major == _NEGATIVE:
+    if major == NEGATIVE:
         return -1 - n, start
-    if major == _TAG:
+    if major == TAG:
         reader = _TAGS.get(n)
-        return reader(data, start, depth) if reader else _refuse(at, f"the tag {n} is unknown")
+        return reader(data, start, depth) if reader else refuse(at, f"the tag {n} is unknown")
     # Before anything is allocated: a member takes a byte at least.
-    if n > (len(data) - start) >> (major == _MAP):
-        _refuse(at, "the bytes end too early")
-    if major == _BYTES:
+    if n > (len(data) - start) >> (major == MAP):
+        refuse(at, "the bytes end too early")
+    if major == BYTES:
         return data[start : start + n], start + n
-    if major == _TEXT:
-        return _text_of(data, start, start + n), start + n
+    if major == TEXT:
+        return text_of(data, start, start + n), start + n
     if depth >= NESTING:
-        _refuse(at, f"values nest at most {NESTING} deep")
-    return (_map if major == _MAP else _array)(data, start, n, depth + 1)
-
-
-def _text_of(data: bytes, start: int, end: int) -> str:
-    try:
-        return data[start:end].decode()
-    except UnicodeDecodeError as error:
-        _refuse(start + error.start, "text is valid UTF-8")
-
-
-def _simple(data: bytes, at: int) -> tuple[Any, int]:
-    first = data[at]
-    if first in _CONSTANTS:
-        return _CONSTANTS[first], at + 1
-    form = _FLOATS.get(first)
-    if form is None or at + 1 + form.size > len(data):
-        _refuse(at, "no value begins so")
-    end = at + 1 + form.size
-    value: float = form.unpack_from(data, at + 1)[0]
-    if value != value and data[at:end] != _NAN:
-        _refuse(at, "there is one NaN")
-    if first != 0xF9 and _fits(_FLOATS[first - 1], value):
-        _refuse(at, "a float is as short as it can be")
-    return value, end
-
-
-def _fits(form: struct.Struct, value: float) -> bool:
-    try:
-        return bool(form.unpack(form.pack(value))[0] == value)
-    except OverflowError:
-        return False
+        refuse(at, f"values nest at most {NESTING} deep")
+    return (_map if major == MAP else _array)(data, start, n, depth + 1)
 
 
 def _array(data: bytes, at: int, count: int, depth: int) -> tuple[tuple[Any, ...], int]:
@@ -205,7 +155,7 @@ def _later(data: bytes, at: int, end: int, before: bytes) -> bytes:
     """The bytes of a key or element, which come after those *before* it."""
     encoded = data[at:end]
     if encoded <= before:
-        _refuse(at, "keys and elements are sorted, none twice")
+        refuse(at, "keys and elements are sorted, none twice")
     return encoded
 
 
@@ -214,13 +164,13 @@ def _later(data: bytes, at: int, end: int, before: bytes) -> bytes:
 
 def _members(data: bytes, at: int, depth: int) -> tuple[int, int]:
     """How many members the array at *at* has, and where they begin."""
-    if at >= len(data) or data[at] & 0xE0 != _ARRAY:
-        _refuse(at, "an array is expected")
-    n, start = _head(data, at)
+    if at >= len(data) or data[at] & 0xE0 != ARRAY:
+        refuse(at, "an array is expected")
+    n, start = head(data, at)
     if n > len(data) - start:
-        _refuse(at, "the bytes end too early")
+        refuse(at, "the bytes end too early")
     if depth >= NESTING:
-        _refuse(at, f"values nest at most {NESTING} deep")
+        refuse(at, f"values nest at most {NESTING} deep")
     return n, start
 
 
@@ -247,15 +197,15 @@ def _tagged(data: bytes, at: int, depth: int) -> tuple[Tagged, int]:
     start = at
     count, at = _members(data, at, depth)
     if count != 2:
-        _refuse(start, "a tagged literal is a tag and a value")
+        refuse(start, "a tagged literal is a tag and a value")
     tag, at = _text(data, at)
     value, at = _item(data, at, depth + 1)
     return _made(start, Tagged, tag, value), at
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
-    if at >= len(data) or data[at] & 0xE0 != _TEXT:
-        _refuse(at, "text is expected")
+    if at >= len(data) or data[at] & 0xE0 != TEXT:
+        refuse(at, "text is expected")
     return _item(data, at, 0)
 
 
@@ -267,23 +217,23 @@ def _integer(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _bignum(data: bytes, at: int, negative: bool) -> tuple[int, int]:
-    if at >= len(data) or data[at] & 0xE0 != _BYTES:
-        _refuse(at, "bytes are expected")
-    size, start = _head(data, at)
+    if at >= len(data) or data[at] & 0xE0 != BYTES:
+        refuse(at, "bytes are expected")
+    size, start = head(data, at)
     if size > _BIGNUM_BYTES:
-        _refuse(at, f"a number has at most {DIGITS} digits")
+        refuse(at, f"a number has at most {DIGITS} digits")
     content, end = _item(data, at, 0)
     if size <= 8 or not content[0]:
-        _refuse(start, "a bignum has no leading zeros and more than 64 bits")
+        refuse(start, "a bignum has no leading zeros and more than 64 bits")
     n = int.from_bytes(content, "big")
     if n + negative >= _TOO_LARGE:
-        _refuse(at, f"a number has at most {DIGITS} digits")
+        refuse(at, f"a number has at most {DIGITS} digits")
     return (-1 - n if negative else n), end
 
 
 def _pair(data: bytes, at: int) -> tuple[int, int, int]:
     if data[at : at + 1] != b"\x82":
-        _refuse(at, "two integers are expected")
+        refuse(at, "two integers are expected")
     first, at = _integer(data, at + 1)
     second, at = _integer(data, at)
     return first, second, at
@@ -301,20 +251,20 @@ def _negative_zero(data: bytes, at: int, depth: int) -> tuple[Decimal, int]:
 
 def _scaled(at: int, exponent: int, mantissa: int, negative: bool) -> Decimal:
     if abs(exponent) > EXPONENT:
-        _refuse(at, f"the exponent of a decimal is at most {EXPONENT} either way")
+        refuse(at, f"the exponent of a decimal is at most {EXPONENT} either way")
     return Decimal((negative, tuple(map(int, str(mantissa))), exponent))
 
 
 def _ratio(data: bytes, at: int, depth: int) -> tuple[Fraction, int]:
     numerator, denominator, end = _pair(data, at)
     if denominator < 2 or gcd(numerator, denominator) != 1:
-        _refuse(at, "a ratio is in lowest terms, and no integer")
+        refuse(at, "a ratio is in lowest terms, and no integer")
     return Fraction(numerator, denominator), end
 
 
 def _uuid(data: bytes, at: int, depth: int) -> tuple[uuid.UUID, int]:
     if data[at : at + 1] != b"\x50" or at + 17 > len(data):
-        _refuse(at, "sixteen bytes are expected")
+        refuse(at, "sixteen bytes are expected")
     return uuid.UUID(bytes=data[at + 1 : at + 17]), at + 17
 
 
@@ -331,7 +281,7 @@ def _symbol(data: bytes, at: int, depth: int) -> tuple[Symbol, int]:
 def _char(data: bytes, at: int, depth: int) -> tuple[Char, int]:
     code, end = read_integer(data, at)
     if not 0 <= code < 0x11_0000:
-        _refuse(at, f"{code} is no character")
+        refuse(at, f"{code} is no character")
     return _made(at, Char, chr(code)), end
 
 
@@ -339,13 +289,13 @@ def _made(at: int, kind: Callable[..., Any], *parts: Any) -> Any:
     try:
         return kind(*parts)
     except ValueError as error:
-        _refuse(at, str(error))
+        refuse(at, str(error))
 
 
 def _instant(data: bytes, at: int, depth: int) -> tuple[Instant, int]:
     count, end = read_integer(data, at)
     if not _YEARS[0] <= count < _YEARS[1]:
-        _refuse(at, "an instant lies in the years 1 to 9999")
+        refuse(at, "an instant lies in the years 1 to 9999")
     return Instant(count), end
 
 
