@@ -16,17 +16,10 @@ from time import perf_counter
 from typing import Any
 
 from bench.floors.sqlite import SqliteFloor
+from bench.memory import resident
 
 BATCH = 2_000  # objects per commit of the floor
 NAMES = ("id", "name", "last-name", "sex", "age")
-
-
-def resident() -> int:
-    """Resident memory that is this process's own, in bytes: mapped pages of the file are not."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("the kernel does not tell RssAnon")
 
 
 def floor(source: Path, store: Path, tick: Callable[[int], None]) -> tuple[int, int]:

@@ -29,6 +29,11 @@ class Scale:
     forked: int = 10  # facts of each candidate of a fork
     keys: int = 100  # of the agent's state
     steps: int = 1_000  # of the agent
+    signed: int = 100  # transactions of each thread per sample
+    logged: int = 1_000_000  # transactions of the long log
+    proved: int = 200  # inclusion proofs per sample
+    subjects: int = 1_000  # who share the facts among whom one is erased
+    subject: int = 1_000  # facts of each of them
 
 
 FULL = Scale()
@@ -50,4 +55,9 @@ QUICK = Scale(
     merged=100,
     keys=20,
     steps=50,
+    signed=20,
+    logged=3_000,
+    proved=20,
+    subjects=10,
+    subject=50,
 )

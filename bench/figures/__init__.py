@@ -17,6 +17,7 @@ from bench.figures import (
     pull,
     queries,
     rules,
+    signed_log,
     stm,
 )
 from bench.lab import Section
@@ -37,4 +38,5 @@ SECTIONS: tuple[Section, ...] = (
     processes.SECTION,
     branches.SECTION,
     agent_state.SECTION,
+    signed_log.SECTION,
 )
