@@ -11,8 +11,10 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -515,6 +517,27 @@ def test_verify_tells_of_a_store_that_was_made_anew_without_keys(
     assert shop("verify").code == 0
     ran = shop("--keys", "shop.keys", "verify", "--json")
     assert ran.code == 1 and "not signed" in ran.json["findings"][0]["found"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "where", "found"),
+    [
+        ("UPDATE checkpoint SET note = 'tea'", "the store", "not a signed note"),
+        ("UPDATE tx SET branch = 1 WHERE t = 4", "the store", "KeyError: 1"),
+        ("DELETE FROM tx WHERE t = 2", "the store", "no complete node"),
+        ("UPDATE tx SET leaf = zeroblob(32) WHERE t = 2", "the newest checkpoint, root", ""),
+    ],
+)
+def test_verify_tells_of_a_store_that_cannot_be_opened(
+    shop: Run, damage: str, where: str, found: str
+) -> None:
+    with closing(sqlite3.connect("shop.db")) as db, db:
+        for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+            db.execute(f"DROP TRIGGER {trigger}")
+        assert db.execute(damage).rowcount == 1
+    ran = shop("verify", "--json")
+    first = ran.json["findings"][0]
+    assert ran.code == 1 and first["where"] == where and found in first["found"], ran
 
 
 def test_key_files_with_loose_permissions_are_refused(shop: Run) -> None:

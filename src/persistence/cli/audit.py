@@ -208,7 +208,7 @@ def _check(substrate: Substrate, text: str, file: str) -> None:
     ours = roster.origin or "not signed"
     if said.origin != roster.origin:
         raise AuditError(
-            f"{file} is a checkpoint of {said.origin}, and this log is {ours}",
+            f"{file} is a checkpoint of {output.shown(said.origin)}, and this log is {ours}",
             hint="give one that `persistence checkpoint` made of this store",
             expected=roster.origin,
             found=said.origin,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,19 +13,20 @@ from persistence.attesting import attest
 from persistence.audit.finding import Finding
 from persistence.audit.keyfile import Keyring, peek
 from persistence.audit.log import Log
+from persistence.audit.merkle import ProofError
 from persistence.audit.note import NOTE_BYTES
 from persistence.audit.proof import PROOF_BYTES
 from persistence.audit.remembered import Remembered
 from persistence.audit.report import Report
 from persistence.audit.roster import LOG, Roster
 from persistence.audit.verify import verify_export, verify_proof
-from persistence.audit.vkey import VerifierKey
+from persistence.audit.vkey import NoteError, VerifierKey
 from persistence.cli import output
 from persistence.cli.failures import FINDING
 from persistence.cli.files import file_bytes
 from persistence.cli.progress import Told, progress
 from persistence.cli.session import Session, common, pass_session
-from persistence.errors import RollbackDetected
+from persistence.errors import CorruptStore, PersistenceError, RollbackDetected
 from persistence.store import open_store
 from persistence.substrate import Substrate
 
@@ -94,15 +96,20 @@ def _refuse(given: Mapping[str, object], useless: tuple[str, ...], what: str) ->
 # --------------------------------------------------------------------------- a store
 
 
+# What reading a store ends with that others have written to: it is no later state of what was
+# signed for, or the values in its tables do not fit together.
+_BROKEN: Final = (RollbackDetected, CorruptStore, ValueError, LookupError, TypeError)
+
+
 def _store(session: Session, vkey: VerifierKey | None) -> Report:
     try:
         with session.writing() as substrate, progress("verify", "transactions") as told:
             found = substrate.audit.verify(told)
             found += _identity(session, substrate.audit.roster, vkey)
             return Report(tuple(found), _counts(substrate))
-    except RollbackDetected as error:
+    except _BROKEN as error:
         with progress("verify", "transactions") as told:
-            return _refused(session, error, told)
+            return _broken(session, error, told)
 
 
 def _counts(substrate: Substrate) -> dict[str, int]:
@@ -129,23 +136,32 @@ def _identity(session: Session, roster: Roster, vkey: VerifierKey | None) -> lis
     return found
 
 
-def _refused(session: Session, error: RollbackDetected, told: Told) -> Report:
-    """What is wrong with a log that is so little what was signed for that it is not opened."""
+def _broken(session: Session, error: Exception, told: Told) -> Report:
+    """What is wrong with a log that cannot be opened, as far as it can be read."""
     ring = None if session.keys is None else Keyring(directory=Path(session.keys))
+    found: list[Finding] = []
+    says: dict[str, str | int] = {}
     store, log = open_store(session.uri), Log(ring)
     try:
         with store.snapshot() as snapshot:
-            try:
+            with suppress(*_BROKEN):
                 log.open(snapshot)
-            except RollbackDetected:
-                pass
-            found = list(attest(snapshot, log.remembered(), told))
+            with suppress(*_BROKEN):
+                found.extend(attest(snapshot, log.remembered(), told))
             counts = {"transactions": snapshot.head().t}
     finally:
         store.close()
-    found = found or [Finding("the log", "a later state of what was signed for", error.message)]
-    notes = ("index and ids were not compared, because the log is not what was signed for",)
-    return Report(tuple(found), counts, {"evidence": error.data["evidence"]}, notes)
+    if not isinstance(error, RollbackDetected) or not found:
+        found.insert(0, Finding("the store", "one that can be opened", _reason(error)))
+    if "evidence" in getattr(error, "data", {}):
+        says["evidence"] = str(error.data["evidence"])  # type: ignore[attr-defined]
+    return Report(tuple(found), counts, says, ("index and ids were not compared",))
+
+
+def _reason(error: Exception) -> str:
+    """What *error* says; of errors of Python itself, which say little, also their kind."""
+    own = isinstance(error, PersistenceError | NoteError | ProofError)
+    return str(error) if own else f"{type(error).__name__}: {error}"
 
 
 # ------------------------------------------------------------------------ the answer
