@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -116,8 +116,12 @@ class SqliteStore:
         return Size(rows=rows, bytes=count * page, parts=dict(parts))
 
     def damage(self) -> list[str]:
-        with self.snapshot() as snapshot:
-            found = [text for (text,) in snapshot.rows("PRAGMA integrity_check")]
+        self._require_open()
+        # On a connection of its own: full text is checked by what a connection remembers of it,
+        # even when another one has merged its segments since.
+        with closing(connect(self.path, self.options, writable=self.writable)) as connection:
+            reader = SqliteSnapshot(connection, self.uri)
+            found = [text for (text,) in reader.rows("PRAGMA integrity_check")]
         return [] if found == ["ok"] else found
 
     def shred(self) -> list[str]:

@@ -1,23 +1,28 @@
 """Erases values from a SQLite store: from its tables, and then from the bytes of its files.
 
 SQLite leaves what is deleted where it was: in free pages, in the gaps of pages that were split
-long ago, and in the write-ahead log. Only writing the whole file anew is sure to leave none of it,
-so that is what is done; `secure_delete` would have had to be on since the first commit.
+long ago, and in the write-ahead log. So once a commit has erased, the log is emptied and all that
+is no content of the file is overwritten. docs/adr/0012 tells why neither VACUUM nor
+`secure_delete` do this.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import apsw
 
+from persistence.errors import CorruptStore
 from persistence.store.protocol import Said
 from persistence.store.sqlite_errors import translated
 from persistence.store.sqlite_open import SqliteOptions, connect
 from persistence.store.sqlite_read import SEGMENTS
+from persistence.store.sqlite_slack import Layout, UnknownLayout
 from persistence.values import INTERNED, interned_id
 
 Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
@@ -102,40 +107,91 @@ def _forget(rows: Rows, many: Many, values: set[tuple[int, int, Any]]) -> None:
 # -------------------------------------------------------------------- shredding
 
 
-_IN_MEMORY: Final = 256 * 2**20  # bytes of a store up to which it is written anew in memory
+_AT_ONCE: Final = 65_536  # bytes that are read and written in one call; SQLite's own limit is 128K
+_OVERFLOW: Final = "SELECT pageno, unused FROM dbstat WHERE pagetype = 'overflow'"
+_SHREDDED: Final = """
+    INSERT INTO meta (key, value) VALUES ('unshredded', '') ON CONFLICT DO NOTHING;
+    DELETE FROM meta WHERE key = 'unshredded'
+"""
 
 
 def shred(path: Path, uri: str, options: SqliteOptions) -> list[str]:
-    """Writes the file anew and empties its write-ahead log; gives what is left.
+    """Empties the write-ahead log, and overwrites whatever is no content of the file with zeros.
+
+    Gives what is left.
 
     Raises:
-        StoreBusy: another writer held on for too long. StoreFull: no space for a second copy.
+        StoreBusy: another writer held on for too long. CorruptStore: the file is damaged.
     """
     connection = connect(path, options, writable=True)
     try:
-        # The whole file goes through the log of the engine, and home in one go.
-        connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
-        if path.stat().st_size > _IN_MEMORY:
-            connection.execute("PRAGMA temp_store = FILE").fetchall()
-        erased = connection.execute(_UNSHREDDED).fetchall()
-        connection.execute("VACUUM")
-        ((held, *_),) = connection.execute("PRAGMA wal_checkpoint (TRUNCATE)").fetchall()
-        if held:
-            return [
-                f"a reader has held on to an earlier state of {uri} for more than"
-                f" {options.busy_timeout:g} s, so the file and its write-ahead log"
-                f" {path.name}-wal still hold erased values: end that reader and shred again"
-            ]
-        connection.execute(_SHREDDED, erased[0] if erased else (None,))
-        return []
+        with closing(connect(path, options, writable=True)) as keeper:
+            left = _alone(connection, keeper, path, uri, options)
+            if not left:
+                _overwritten(connection, path, uri, options)
+                # This commit also has every other connection forget the pages that it remembers,
+                # slack and all: without it they would write that back with their next change.
+                keeper.execute(_SHREDDED)
+                keeper.execute("COMMIT")
+            return left
     except apsw.Error as error:
         raise translated(error, uri, connection) from error
     finally:
         connection.close(True)
 
 
-_UNSHREDDED: Final = "SELECT value FROM meta WHERE key = 'unshredded'"
-_SHREDDED: Final = "DELETE FROM meta WHERE key = 'unshredded' AND value = ?1"
+def _alone(
+    connection: apsw.Connection,
+    keeper: apsw.Connection,
+    path: Path,
+    uri: str,
+    options: SqliteOptions,
+) -> list[str]:
+    """Lets *keeper* hold the write lock while the write-ahead log is empty: then nobody writes to
+    the file, and nobody reads anything but the file. Gives what stood in the way."""
+    end = monotonic() + options.busy_timeout
+    while True:
+        ((held, *_),) = connection.execute("PRAGMA wal_checkpoint (TRUNCATE)").fetchall()
+        if held:
+            return [
+                f"somebody has read an earlier state of {uri}, or written to it, for more than"
+                f" {options.busy_timeout:g} s, so the file and its write-ahead log"
+                f" {path.name}-wal still hold erased values: end that reader and shred again"
+            ]
+        keeper.execute("BEGIN IMMEDIATE")
+        ((_, frames, _),) = connection.execute("PRAGMA wal_checkpoint (PASSIVE)").fetchall()
+        if not frames:
+            return []
+        keeper.execute("ROLLBACK")  # somebody has written in between
+        if monotonic() > end:
+            return [f"others never ceased to write to {uri}: shred again when they rest"]
+
+
+def _overwritten(connection: apsw.Connection, path: Path, uri: str, options: SqliteOptions) -> None:
+    # Opened by SQLite, which knows that closing a file drops the locks of the whole process.
+    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READWRITE, 0]
+    file = apsw.VFSFile(options.vfs or "", str(path.absolute()), flags)
+    try:
+        overflow: list[Any] = connection.execute(_OVERFLOW).fetchall()
+        layout = Layout.of(file.xRead, overflow)
+        size = file.xFileSize()
+        for place in range(0, size, _AT_ONCE):
+            data = bytearray(file.xRead(min(_AT_ONCE, size - place), place))
+            first = place // layout.page + 1
+            pages = range(0, len(data), layout.page)
+            cleaned = [layout.cleaned(first + n, data, at) for n, at in enumerate(pages)]
+            if any(cleaned):
+                file.xWrite(bytes(data), place)
+        if options.synchronous != "OFF":
+            file.xSync(apsw.SQLITE_SYNC_FULL)
+    except UnknownLayout as error:
+        raise CorruptStore(
+            f"the file of {uri} is not as a store's is: {error}",
+            hint="run `persistence check`; VACUUM, which writes the file anew, may help",
+            uri=uri,
+        ) from error
+    finally:
+        file.xClose()
 
 
 def _json(value: Any) -> str:
