@@ -28,6 +28,7 @@ from persistence.audit.vkey import VerifierKey
 from persistence.connection import Connection
 from persistence.datoms import Datom
 from persistence.datoms import bootstrap as boot
+from persistence.erasing import Erasure, erase, shred
 from persistence.errors import AuditError, InputError, UnknownKey
 from persistence.leaves import logged
 from persistence.maintenance import check
@@ -183,6 +184,42 @@ class Audit:
                 hint="make keys with `persistence keys generate DIRECTORY`, and open it with them",
             )
         return roster
+
+    # ----------------------------------------------------------------- erasing
+
+    def erase(
+        self,
+        entities: Iterable[Any],
+        *,
+        attributes: Iterable[Keyword | str] | None = None,
+        reason: str | None = None,
+        author: str | None = None,
+    ) -> Erasure:
+        """Erases what sensitive attributes of *entities* ever held, on every branch, for good.
+
+        See :func:`persistence.erasing.erase`, which has the rules, and the page on erasure.
+
+        >>> from persistence import Substrate
+        >>> with Substrate.open(":memory:") as s:
+        ...     _ = s.fact.transact("[{:db/ident :user/name :db/sensitive true}]")
+        ...     _ = s.fact.transact([{"db/id": "ada", "user/name": "Ada"}])
+        ...     erasure = s.audit.erase([1], reason="asked to be forgotten")
+        ...     erasure.values, erasure.remains, s.check()
+        (1, (), [])
+
+        Raises:
+            SchemaError, EntityNotFound, TransactionError: nothing was erased, and why.
+        """
+        return erase(
+            self._connection, entities, attributes=attributes, reason=reason, author=author
+        )
+
+    def shred(self) -> tuple[str, ...]:
+        """Overwrites what the files may still hold of erased values; gives what remains.
+
+        `erase` does so itself. This makes up for what kept it from it.
+        """
+        return shred(self._connection)
 
     # ------------------------------------------------------------- checkpoints
 

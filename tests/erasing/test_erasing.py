@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from persistence import Keyword, PersistenceError, Substrate
+from persistence import FrozenClock, Keyring, Keyword, PersistenceError, Substrate
 from persistence.audit.merkle import tree_hash
 from persistence.audit.record import parse_entry
 from persistence.erasing import ERASE, erase, shred
@@ -393,3 +393,23 @@ def test_the_readers_of_this_process_see_what_is_left(s: Substrate, ada: int) ->
         reader.head()
     erase(s._connection, [ada])
     assert s.fact.db().q("[:find [?n ...] :where [_ :p/name ?n]]") == ["Bob"]
+
+
+# ---------------------------------------------------------------------- signed logs
+
+
+def test_proofs_hold_in_a_signed_log(uri: str, clock: FrozenClock) -> None:
+    keys = Keyring.generate("example.org/clinic", "clerk")
+    with Substrate.open(uri, clock=clock, keys=keys) as s:
+        s.fact.transact(SCHEMA)
+        told = s.fact.transact([{"p/mail": MAIL[1], "p/name": "Ada", "p/born": 1815}])
+        before = [s.audit.prove(datom).extra for datom in told.tx_data]
+        root = s.audit.root()
+        erasure = s.audit.erase([MAIL], reason="asked to be forgotten")
+        assert s.audit.root(told.t) == root
+        assert [s.audit.prove(d).extra for d in s.fact.db().log(told.t, told.t)] == before
+        assert not any(b"Ada" in (extra or b"") for extra in before)
+        with s._connection.store.snapshot() as snapshot:
+            (tx,) = snapshot.transactions(erasure.t - 1, erasure.t, 1)
+        assert parse_entry(tx.entry).header.event == (ERASE, erasure.entities, erasure.values)
+        assert s.audit.verify() == []

@@ -6,8 +6,10 @@ import struct
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from persistence import Keyword, Substrate
@@ -148,3 +150,24 @@ def test_a_value_written_before_its_attribute_was_sensitive(s: Substrate, found:
 def test_shredding_can_be_repeated(filled: Substrate) -> None:
     assert shred(filled._connection) == shred(filled._connection) == ()
     assert filled.check() == []
+
+
+def test_a_role_without_rights_on_the_server_is_told_what_is_left(own_database: str) -> None:
+    name = urlsplit(own_database).path.removeprefix("/")
+    with psycopg.connect(own_database, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE clerk_{name} LOGIN")
+        admin.execute(f"GRANT ALL ON DATABASE {name} TO clerk_{name}")
+    place = parse_qs(urlsplit(own_database).query)["host"][0]
+    uri = f"postgresql://clerk_{name}@/{name}?host={place}"
+    with Substrate.open(uri) as s:
+        s.fact.transact(SCHEMA)
+        s.fact.transact([{"p/id": "ada", "p/secret": "taradiddle"}])
+        erasure = s.audit.erase([of(s, "ada")])
+        samples, wal = erasure.remains
+        assert "VACUUM (FULL) pg_catalog.pg_statistic" in samples
+        assert "write-ahead log" in wal and "superuser" in wal
+        assert "taradiddle" not in samples + wal
+        assert [finding.where for finding in s.check()] == ["files"]
+    with Substrate.open(own_database) as s:
+        assert s.audit.shred() == ()
+        assert s.check() == []
