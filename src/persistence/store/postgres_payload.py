@@ -43,4 +43,4 @@ def joined(k: int, n: int, s: str) -> Payload:
         if n == _NAN:
             return "NaN"
         return "-0.0" if n == _MINUS_ZERO else float_from_order(n)
-    return s
+    return s if k else 0  # 0: it was erased
