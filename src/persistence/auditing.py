@@ -236,6 +236,9 @@ class Audit:
         with self._connection.store.snapshot() as snapshot:
             size = snapshot.head().t
             text = log.checkpoint(roster, Frontier.of(size, nodes(snapshot)))
+            newest = snapshot.checkpoint()
+        if newest is not None and newest.startswith(text):
+            text = newest  # with what witnesses added to it
         if cosign is not None:
             text = cosign(text)
             with self._connection.alone() as alone:
@@ -278,7 +281,7 @@ class Audit:
             text = checkpoint if checkpoint is not None else snapshot.checkpoint()
             if text is None:
                 raise AuditError("the log has no checkpoint yet", hint="call `checkpoint()`")
-            size = note.Checkpoint.parse(note.SignedNote.parse(text).body).size
+            size = note.claimed(text).size
             if not 0 < t <= size:
                 raise AuditError(
                     f"the checkpoint covers {size} entries, and this is number {t}",
@@ -309,7 +312,7 @@ class Audit:
             text = text or snapshot.checkpoint()
             if text is None:
                 raise AuditError("the log has no checkpoint yet", hint="export with its key")
-            said = note.Checkpoint.parse(note.SignedNote.parse(text).body)
+            said = note.claimed(text)
             start = export.kept(Path(directory))
             export.write(
                 Path(directory),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from persistence.audit.record import parse_entry
 from persistence.audit.roster import AUTHOR, LOG
 from persistence.audit.signing_key import KeyFile, generate
 from persistence.audit.vkey import VerifierKey
-from persistence.errors import AuditError, RevokedKey, RollbackDetected, UnknownKey
+from persistence.errors import AuditError, CorruptStore, RevokedKey, RollbackDetected, UnknownKey
 
 ORIGIN = "example.com/tea"
 
@@ -239,3 +241,33 @@ def test_the_head_survives_close_and_reopen(ring: Keyring, tmp_path: Path) -> No
             assert s.audit.verify() == []
     with Substrate.open(path, keys=ring) as s:
         assert len(s.audit.keys) == 3
+
+
+def test_an_export_stands_under_what_witnesses_cosigned(
+    ring: Keyring, store_uri: str, tmp_path: Path
+) -> None:
+    witness = generate("witness", "watcher.example")
+    assert witness.private is not None
+
+    def cosign(text: str) -> str:
+        body = note.SignedNote.parse(text).body
+        return note.attach(text, note.cosign(body, witness.name, witness.private, 1_700_000_000))
+
+    with Substrate.open(store_uri, keys=ring) as s:
+        text = s.audit.checkpoint(cosign=cosign)
+        assert s.audit.checkpoint() == text
+        s.audit.export(tmp_path / "tiles")
+        assert (tmp_path / "tiles" / "checkpoint").read_text() == text
+        assert note.cosignatures(text, [witness.verifier]) == [(witness.verifier, 1_700_000_000)]
+        s.fact.transact([{"db/id": 1, "n": 1}], author="ana")
+        assert note.claimed(s.audit.checkpoint()).size == note.claimed(text).size + 1
+
+
+def test_a_checkpoint_that_cannot_be_read_is_told_at_open(ring: Keyring, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Substrate.open(path, keys=ring):
+        pass
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE checkpoint SET note = 'not a note'")
+    with pytest.raises(CorruptStore, match="newest checkpoint"):
+        Substrate.open(path, keys=ring)

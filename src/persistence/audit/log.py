@@ -15,13 +15,14 @@ import attrs
 
 from persistence.audit import note
 from persistence.audit.keyfile import Keyring
-from persistence.audit.merkle import Frontier, Nodes, tree_hash
+from persistence.audit.merkle import Frontier, Nodes, ProofError, tree_hash
 from persistence.audit.record import Entry, parse_entry
 from persistence.audit.remembered import Remembered
 from persistence.audit.roster import ERASE, Roster, log_id, signed_message
 from persistence.audit.signing_key import KeyFile, Role
+from persistence.audit.vkey import NoteError
 from persistence.datoms import bootstrap as boot
-from persistence.errors import AuditError, RevokedKey, RollbackDetected, UnknownKey
+from persistence.errors import AuditError, CorruptStore, RevokedKey, RollbackDetected, UnknownKey
 from persistence.store import Session, Snapshot
 
 TILE: Final = 8  # levels of the tree between two that are stored
@@ -78,14 +79,20 @@ class Log:
             return
         self.frontier = Frontier.of(size, read)
         newest = snapshot.checkpoint()
-        if newest is not None:
-            self._hold(newest, newest, size, read)
-        if self._memory is not None and (text := self._memory.load()) is not None:
-            self._hold(text, newest, size, read)
+        try:
+            if newest is not None:
+                self._hold(newest, newest, size, read)
+            if self._memory is not None and (text := self._memory.load()) is not None:
+                self._hold(text, newest, size, read)
+        except (NoteError, ProofError) as error:
+            raise CorruptStore(
+                f"the log cannot be held against its newest checkpoint: {error}",
+                hint="`persistence verify` tells more",
+            ) from error
 
     def _hold(self, text: str, newest: str | None, size: int, read: Nodes) -> None:
         """Holds the log against the checkpoint *text*."""
-        said = note.Checkpoint.parse(note.SignedNote.parse(text).body)
+        said = note.claimed(text)
         found = Frontier.of(said.size, read).root() if said.size <= size else None
         if found == said.root:
             return

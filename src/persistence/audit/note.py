@@ -36,6 +36,7 @@ __all__ = [
     "Signer",
     "VerifierKey",
     "attach",
+    "claimed",
     "cosign",
     "cosignatures",
     "open_checkpoint",
@@ -182,6 +183,15 @@ class Signer:
         """The note that says *body*."""
         signed = self.key.id + self.private.sign(body.encode())
         return f"{body}\n{_DASH}{self.key.name} {encode(signed)}\n"
+
+
+def claimed(text: bytes | str) -> Checkpoint:
+    """The checkpoint that a note states, whoever may have signed it.
+
+    Raises:
+        NoteError: it is no signed note, or states none.
+    """
+    return Checkpoint.parse(SignedNote.parse(text).body)
 
 
 def cosign(body: str, name: str, private: Ed25519PrivateKey, time_s: int) -> str:

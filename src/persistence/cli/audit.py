@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from persistence.audit import note
-from persistence.audit.checkpoint import Checkpoint
 from persistence.audit.proof import Proof
 from persistence.audit.roster import LOG
 from persistence.audit.vkey import NoteError, VerifierKey
@@ -67,7 +66,7 @@ def checkpoint(session: Session, out: str | None, witnesses: list[Witness]) -> N
         text = substrate.audit.checkpoint(cosign=cosign if witnesses else None)
         vkey = substrate.audit.vkey
     failures = [failure for one in asked for failure in one.failures]
-    said = Checkpoint.parse(note.SignedNote.parse(text).body)
+    said = note.claimed(text)
     if out is not None:
         Path(out).write_bytes(text.encode())
     if session.json:
@@ -204,7 +203,7 @@ def _check(substrate: Substrate, text: str, file: str) -> None:
         AuditError: it is another log's, of another size or root, or not signed by the log.
     """
     roster = substrate.audit.roster
-    said = Checkpoint.parse(note.SignedNote.parse(text).body)
+    said = note.claimed(text)
     ours = roster.origin or "not signed"
     if said.origin != roster.origin:
         raise AuditError(
@@ -240,7 +239,7 @@ def _log_keys(substrate: Substrate) -> list[VerifierKey]:
 
 
 def _object(proof: Proof, t: int, datom: Datom | None, vkey: str, signer: str) -> dict[str, Any]:
-    said = Checkpoint.parse(note.SignedNote.parse(proof.checkpoint).body)
+    said = note.claimed(proof.checkpoint)
     return {
         "t": t,
         "index": proof.index,
