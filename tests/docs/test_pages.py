@@ -23,7 +23,8 @@ def test_examples_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PERSISTENCE_STORE", raising=False)
+    for name in ("PERSISTENCE_STORE", "PERSISTENCE_KEYS", "PERSISTENCE_PASSPHRASE"):
+        monkeypatch.delenv(name, raising=False)
     for example in parse(page, main):
         example.evaluate()
 
