@@ -25,6 +25,7 @@ from persistence.branches import MAIN, Line
 from persistence.connection import Listener
 from persistence.datoms import Datom, InstantLike
 from persistence.db import Db, Report
+from persistence.erasing import Erasure
 from persistence.merging import Merge
 from persistence.stm.awaited import AsyncTxn
 from persistence.store import Size
@@ -231,6 +232,14 @@ class AsyncAudit:
     async def revoke_key(self, key: str | bytes) -> Key:
         """See :meth:`Audit.revoke_key`."""
         return await asyncio.to_thread(self._audit.revoke_key, key)
+
+    async def erase(self, entities: Iterable[Any], **options: Any) -> Erasure:
+        """See :meth:`Audit.erase`."""
+        return await asyncio.to_thread(self._audit.erase, entities, **options)
+
+    async def shred(self) -> Sequence[str]:
+        """See :meth:`Audit.shred`."""
+        return await asyncio.to_thread(self._audit.shred)
 
     async def checkpoint(self, *, cosign: Callable[[str], str] | None = None) -> str:
         """See :meth:`Audit.checkpoint`; *cosign* runs in another thread."""

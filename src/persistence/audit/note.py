@@ -159,7 +159,7 @@ def sign(body: str, name: str, private: Ed25519PrivateKey) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key that signs many notes, ready to do so. Their texts are not looked at.
+    r"""A key that signs many notes, ready to do so. Their texts are not looked at.
 
     >>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     >>> key = Ed25519PrivateKey.from_private_bytes(bytes(32))

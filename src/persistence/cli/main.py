@@ -14,6 +14,7 @@ from persistence.cli.ask import entity, explain, pull, q
 from persistence.cli.audit import checkpoint, export, prove
 from persistence.cli.branch import branch, diff, merge
 from persistence.cli.demo import demo
+from persistence.cli.erase import erase, shred
 from persistence.cli.history import history, log
 from persistence.cli.importer import import_
 from persistence.cli.keys import keys
@@ -101,5 +102,7 @@ for _command in (
     export,
     verify,
     witness,
+    erase,
+    shred,
 ):
     main.add_command(_command)
