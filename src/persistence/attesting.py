@@ -13,7 +13,6 @@ import attrs
 
 from persistence.audit import note, signature
 from persistence.audit.finding import Finding
-from persistence.audit.log import TILE
 from persistence.audit.merkle import Frontier
 from persistence.audit.record import Entry, parse_entry
 from persistence.audit.roster import LOG, Roster, log_id, signed_message
@@ -22,8 +21,8 @@ from persistence.datoms import ASSERT
 from persistence.datoms import bootstrap as boot
 from persistence.errors import PersistenceError
 from persistence.ids import tx_entity
-from persistence.maintenance import Progress
-from persistence.store import Snapshot
+from persistence.maintenance import Progress, check_store
+from persistence.store import Snapshot, Store, inventory
 from persistence.values import INTERNED, Keyword, decode, from_columns, interned_id
 
 _PAGE: Final = 1_024  # transactions in memory at a time: whole tiles
@@ -51,9 +50,18 @@ def attest(
             yield from walk.checkpoints(claims.get(row.t, ()))
         if progress is not None:
             progress(min(start + _PAGE, last), last)
-    yield from walk.end(last)
+    yield from walk.end()
     if walk.roster.begun and notes["the newest checkpoint"] is None:
         yield Finding("the newest checkpoint", "a note that the log's key signed", "none")
+
+
+def examine(
+    store: Store, remembered: str | None = None, progress: Progress | None = None
+) -> list[Finding]:
+    """Everything that is wrong in a store, also in one that is not opened because of that."""
+    with store.snapshot() as snapshot:
+        found = list(attest(snapshot, remembered, progress))
+    return [*check_store(store, progress), *found]
 
 
 @attrs.frozen
@@ -131,7 +139,7 @@ class _Walk:
     def _signature_problem(self, entry: Entry) -> str | None:
         assert entry.public is not None and entry.signature is not None
         id, event = self.roster.log_id, entry.header.event
-        if not id and event is not None:
+        if not id and event is not None and len(event) > 2:
             id = log_id(str(event[2]), entry.public)
         return signature.problem(entry.public, entry.signature, signed_message(id, entry.body))
 
@@ -171,10 +179,7 @@ class _Walk:
             except NoteError as error:
                 yield Finding(f"{claim.where}, signature", "one of the log's key", str(error))
 
-    def end(self, last: int) -> Iterator[Finding]:
-        for level in range(TILE, 64, TILE):
-            n = self.complete.get(level, 0)
-            extra = self.snapshot.tree(level, n, 2**62)
-            if extra:
-                where = f"tree level {level}"
-                yield Finding(where, f"{n} nodes", f"{n + len(extra)} or more")
+    def end(self) -> Iterator[Finding]:
+        for level, n in sorted(inventory.nodes(self.snapshot)):
+            if not 0 <= n < self.complete.get(level, 0):
+                yield Finding(f"tree level {level}, node {n}", "none", "a hash")

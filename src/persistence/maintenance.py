@@ -22,15 +22,17 @@ from persistence.datoms import ASSERT, RETRACT, CellState, Schema, adopt, cut, s
 from persistence.datoms import bootstrap as boot
 from persistence.datoms.evolution import build
 from persistence.datoms.rectangles import OPEN_T
-from persistence.errors import PersistenceError
+from persistence.errors import PersistenceError, StoreError
 from persistence.leaves import Tombstones, leaves
-from persistence.store import Session, Snapshot, TxRow, open_store
+from persistence.store import Session, Snapshot, Store, TxRow, open_store
 from persistence.store.layers import Layers
-from persistence.store.protocol import INDEXED
+from persistence.store.protocol import BEFORE_ALL, INDEXED
+from persistence.unhashed import Accounts, check_flags, check_words
 from persistence.values import (
     ERASED,
     INTERNED,
     Keyword,
+    Kind,
     decode,
     from_columns,
     interned_id,
@@ -49,7 +51,7 @@ def reindex(connection: Connection, progress: Progress | None = None) -> int:
         last = session.head().t
         schema = schema_of_log(session, last)
         session.clear_index()
-        return replay(session, session, last, schema, progress)
+        return replay(session, session, last, schema, progress)[0]
 
 
 def schema_of_log(source: Snapshot, last: int) -> Schema:
@@ -75,8 +77,10 @@ def schema_of_log(source: Snapshot, last: int) -> Schema:
 
 def replay(
     source: Snapshot, target: Session, last: int, final: Schema, progress: Progress | None = None
-) -> int:
+) -> tuple[int, set[int]]:
     """Writes the index rows of every transaction of *source* up to *last* into *target*.
+
+    Gives the number of datoms, and the attributes that had facts before they were searched.
 
     *final* is the schema of the main line at the end: it says which attributes are indexed and
     hold full text. What `:db/noHistory` says counts from the transaction that said it.
@@ -94,7 +98,7 @@ def replay(
     work.finish()
     if progress is not None:
         progress(last, last)
-    return count
+    return count, work.late
 
 
 def _branches_of(source: Snapshot, last: int) -> dict[int, int]:
@@ -116,6 +120,7 @@ class _Replay:
         }
         self.state = State(self.numbers, {}, {}, final)
         self.schemas: dict[int, Schema] = {0: build((), self.numbers)}
+        self.late: set[int] = set()  # attributes that full text did not know from the beginning
 
     def transaction(self, t: int, branch: int, changes: list[Any]) -> None:
         """Writes what one transaction does to the index."""
@@ -126,15 +131,21 @@ class _Replay:
         live = layers.live(cells) if cells else []
         cuts = cut(branch, t, changes, live, self.indexed, forgetful)
         owned = adopt(branch, cuts, layers.inherited, self.indexed, layers.live)
-        fulltext = self._marked("fulltext", self.final) | self._marked("fulltext", schema)
+        self.target.write_index(remove=cuts.remove, insert=cuts.insert, owned=owned)
+        self.state = self.state.with_flags(branch, segment_flags(cuts, owned, branch))
+        self._learn(branch, changes)
+        self._write_texts(changes, self._marked("fulltext", self.schemas[branch]))
+
+    def _write_texts(self, changes: list[Any], now: set[int]) -> None:
+        """Lets full text find what a transaction says; *now* are the attributes it searched."""
+        once = self._marked("fulltext", self.final)
         texts = [
             (a, k, str(p), _value(self.source, k, p))
             for _, a, k, p, _, _, op in changes
-            if a in fulltext and op == ASSERT
+            if (a in now or a in once) and op == ASSERT
         ]
-        self.target.write_index(remove=cuts.remove, insert=cuts.insert, texts=texts, owned=owned)
-        self.state = self.state.with_flags(branch, segment_flags(cuts, owned, branch))
-        self._learn(branch, changes)
+        self.late.update(a for a, *_ in texts if a not in now)
+        self.target.write_index(texts=texts)
 
     def finish(self) -> None:
         """Writes what was gathered of all attributes."""
@@ -177,24 +188,47 @@ def _value(source: Snapshot, k: int, payload: Any) -> Any:
 
 def check(connection: Connection, progress: Progress | None = None) -> list[Finding]:
     """Everything that disagrees in the store; nothing in a sound one."""
-    found = [Finding("engine", "no damage", text) for text in connection.store.damage()]
-    with connection.store.snapshot() as snapshot:
+    return check_store(connection.store, progress)
+
+
+def check_store(store: Store, progress: Progress | None = None) -> list[Finding]:
+    """Everything that disagrees in a store, also in one that is too broken to be worked with."""
+    found = list(_damage(store))
+    accounts = Accounts()
+    with store.snapshot() as snapshot:
         last = snapshot.head().t
         if snapshot.unshredded():
             found.append(Finding("files", "no traces of erased values", "not shredded yet"))
-        found += _check_log(snapshot, last, progress)
-        found += _check_index(snapshot, last, schema_of_log(snapshot, last))
+        found += _check_log(snapshot, last, accounts, progress)
+        found += accounts.end(store, snapshot)
+        try:
+            found += _check_index(store, snapshot, last, accounts)
+        except Exception as error:
+            if not found:
+                raise
+            # What is wrong with the log was said; what a transactor never wrote need not replay.
+            found.append(Finding("index", "one that the log gives", f"{error!r}"))
     return found
 
 
-def _check_log(snapshot: Snapshot, last: int, progress: Progress | None) -> Iterator[Finding]:
+def _damage(store: Store) -> Iterator[Finding]:
+    try:
+        for text in store.damage():
+            yield Finding("engine", "no damage", text)
+    except StoreError as error:
+        yield Finding("engine", "files that it can check", str(error))
+
+
+def _check_log(
+    snapshot: Snapshot, last: int, accounts: Accounts, progress: Progress | None
+) -> Iterator[Finding]:
     """Recomputes ids, roots and leaves from the stored datoms, and checks the chain."""
     names = {n: name for n, name, _ in snapshot.attributes()}
     leaf, time, expected_t = NO_LEAF, 0, 1
     line, erased = _Line(snapshot), Tombstones()
-    log = groupby(snapshot.log(0, OPEN_T), key=lambda row: row[0])
+    log = groupby(snapshot.log(BEFORE_ALL, OPEN_T), key=lambda row: row[0])
     group = next(log, None)
-    seals = _ByTransaction(snapshot.sealed(0, OPEN_T))
+    seals = _ByTransaction(snapshot.sealed(BEFORE_ALL, OPEN_T))
     for tx in _transactions(snapshot, last):
         if tx.t != expected_t:
             yield Finding(f"transaction t = {tx.t}", f"t = {expected_t}", f"t = {tx.t}")
@@ -208,6 +242,7 @@ def _check_log(snapshot: Snapshot, last: int, progress: Progress | None) -> Iter
             group = next(log, None)
         yield from _check_tx(snapshot, tx, rows, line.parent(tx), leaf, time)
         yield from _check_root(snapshot, tx, rows, seals.of(tx.t), names)
+        yield from accounts.take(snapshot, tx, rows)
         line.take(tx, rows)
         erased.take(snapshot, rows)
         leaf, time = tx.leaf, tx.time
@@ -268,7 +303,11 @@ class _Line:
     def take(self, tx: TxRow, rows: list[Any]) -> None:
         self.tips[tx.branch] = (tx.t, tx.id)
         if not tx.branch:
-            self.branches = with_branches(self.branches, [tuple(row[2:]) for row in rows])
+            said = [tuple(row[2:]) for row in rows if _BRANCH_KINDS.get(row[3]) == row[4]]
+            self.branches = with_branches(self.branches, said)
+
+
+_BRANCH_KINDS: Final = {18: Kind.STRING, 19: Kind.INT, 20: Kind.INT, 21: Kind.BOOL}
 
 
 def _orphan(t: int) -> Finding:
@@ -276,7 +315,7 @@ def _orphan(t: int) -> Finding:
 
 
 def _transactions(snapshot: Snapshot, last: int) -> Iterator[TxRow]:
-    after = 0
+    after = BEFORE_ALL
     while after < last:
         page = snapshot.transactions(after, last, _STEP)
         if not page:
@@ -338,17 +377,21 @@ def _check_root(
         yield Finding(f"{where} datoms root", expected.hex(), root.hex())
 
 
-def _check_index(snapshot: Snapshot, last: int, schema: Schema) -> Iterator[Finding]:
+def _check_index(
+    store: Store, snapshot: Snapshot, last: int, accounts: Accounts
+) -> Iterator[Finding]:
     """Compares the index with one that is built from the log in a scratch store."""
+    schema = schema_of_log(snapshot, last)
     scratch = open_store(":memory:")
     try:
         with scratch.session() as session:
             _copy_attributes(snapshot, session)
-            replay(snapshot, session, last, schema)
+            _, late = replay(snapshot, session, last, schema)
         with scratch.snapshot() as rebuilt:
             yield from _compare(rebuilt.facts(), snapshot.facts())
-            yield from _check_flags(rebuilt, snapshot)
+            yield from check_flags(rebuilt, snapshot, accounts.erased)
             yield from _check_owned(rebuilt, snapshot)
+            yield from check_words((scratch, rebuilt), store, snapshot, late)
     finally:
         scratch.close()
 
@@ -371,12 +414,17 @@ def _compare(expected: Iterable[Any], found: Iterable[Any]) -> Iterator[Finding]
             yield _row_finding(other[0], 0, len(list(other[1])))
             other = next(right, None)
         else:
-            wanted, held = set(one[1]), set(other[1])
+            wanted, held = {_exact(row) for row in one[1]}, {_exact(row) for row in other[1]}
             if wanted != held:
                 lost, extra = sorted(wanted - held, key=repr), sorted(held - wanted, key=repr)
                 where = f"index segment {one[0][0]} attribute {one[0][1]} entity {one[0][2]}"
                 yield Finding(where, f"rows {lost[:3]}", f"rows {extra[:3]}")
             one, other = next(left, None), next(right, None)
+
+
+def _exact(row: Any) -> tuple[Any, ...]:
+    """A row whose payload equals no other one: 1 is not 1.0."""
+    return (*row[:4], repr(row[4]), *row[5:])
 
 
 def _row_finding(key: tuple[int, int, int], expected: int, found: int) -> Finding:
@@ -386,20 +434,9 @@ def _row_finding(key: tuple[int, int, int], expected: int, found: int) -> Findin
 
 def _check_owned(rebuilt: Snapshot, snapshot: Snapshot) -> Iterator[Finding]:
     """Compares the facts that branches have made their own."""
-    expected, found = set(rebuilt.every_owned()), set(snapshot.every_owned())
+    expected = {_exact(row) for row in rebuilt.every_owned()}
+    found = {_exact(row) for row in snapshot.every_owned()}
     for branch, a, e, k, payload in sorted(expected ^ found, key=repr):
         kept = (branch, a, e, k, payload) in expected
         where = f"branch {branch} fact of entity {e} attribute {a}"
         yield Finding(where, "owned" if kept else "inherited", "inherited" if kept else "owned")
-
-
-def _check_flags(rebuilt: Snapshot, snapshot: Snapshot) -> Iterator[Finding]:
-    on_branches = {(b, a): flags for b, a, flags in snapshot.branch_flags()}
-    for branch, a, flags in rebuilt.branch_flags():
-        found = on_branches.get((branch, a), 0)
-        if flags & ~found:
-            yield Finding(f"branch {branch} attribute {a} flags", str(flags), str(found))
-    needed = {n: flags for n, _, flags in rebuilt.attributes()}
-    for n, name, flags in snapshot.attributes():
-        if needed.get(n, 0) & ~flags:
-            yield Finding(f"attribute {name} flags", str(needed[n]), str(flags))
