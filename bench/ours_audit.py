@@ -17,7 +17,6 @@ from bench.ours import SCORE, Ours, _attribute
 from bench.timing import Call, Stage
 from persistence import Keyring, Keyword, Substrate
 from persistence.audit.verify import verify_proof
-from persistence.erasing import erase
 
 ORIGIN, AUTHOR = "bench.example/log", "ana"
 ADD = Keyword("db/add")
@@ -238,7 +237,7 @@ class Subjects:
         return self._next
 
     def _erase(self, n: int) -> None:
-        done = erase(self.store.substrate._connection, [self.entities[n]])
+        done = self.store.substrate.audit.erase([self.entities[n]])
         if done.values != self.notes:
             raise AssertionError(f"{done.values} values were erased, not {self.notes}")
         self.remains.update(done.remains)
