@@ -118,7 +118,7 @@ class Accounts:
 
     def _attributes(self, snapshot: Snapshot) -> Iterator[Finding]:
         found = {n: name for n, name, _ in snapshot.attributes()}
-        if not found:
+        if not found and not self.attributes:
             return  # nothing was ever written
         for ident, n in boot.BUILT_IN_IDS.items():
             if found.get(n) != ident.name:
