@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -36,6 +36,15 @@ def test_every_thread_learns_its_own_outcome(store_uri: str) -> None:
         assert s.check() == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell that starts the suite in the background has it ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("leads", [True, False])
 def test_who_is_interrupted_takes_the_request_back_and_the_lead_goes_on(
     store_uri: str, leads: bool
