@@ -19,7 +19,6 @@ import apsw
 from persistence import FrozenClock, Keyword, Substrate
 from persistence.attesting import examine
 from persistence.audit.keyfile import Keyring, generate
-from persistence.erasing import erase
 from persistence.stm import Transaction
 from persistence.store import open_store
 
@@ -89,7 +88,7 @@ def plant_at(uri: str, keys: Keyring, fillers: int = FILLERS, **options: Any) ->
         s.audit.revoke_key("bo")
         _branch(s, clock)
         s.txn.run(_reserving, author="ana")
-        _erase(s)
+        s.audit.erase([[Keyword("id"), 3]], reason="asked to", author="ana")
         for n in range(fillers):
             say([["db/add", 1_000 + n, "filler", n]])
         say([["db/add", 999, "filler", -1]])
@@ -108,10 +107,6 @@ def _branch(s: Substrate, clock: FrozenClock) -> None:
 
 def _reserving(tx: Transaction) -> None:
     tx.transact([{"id": 6}])  # a body names its entities before it is committed
-
-
-def _erase(s: Substrate) -> None:
-    erase(s._connection, [[Keyword("id"), 3]], reason="asked to", author="ana")
 
 
 @contextmanager
