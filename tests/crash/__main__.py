@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, help="repeats what was left to chance in another run")
     parser.add_argument("--way", action="append", help="only these ways to kill", default=[])
+    parser.add_argument("--signed", action="store_true", help="the writers sign the log")
     parser.add_argument("--json", action="store_true", help="print a summary for programs")
     asked = parser.parse_args()
     unknown = {*asked.way} - {*WAYS[asked.backend]}
@@ -30,7 +31,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server is stopped even so
     with ExitStack() as stack:
         server = stack.enter_context(Server()) if asked.backend == "postgres" else None
-        campaign = Campaign(asked.backend, seed, server, tuple(asked.way), _progress, _warn)
+        ways = tuple(asked.way)
+        campaign = Campaign(
+            asked.backend, seed, server, ways, asked.signed, told=_progress, warned=_warn
+        )
         tally = campaign.run(asked.kills)
     print(file=sys.stderr)
     print(json.dumps(tally.as_data()) if asked.json else _summary(asked.backend, tally))

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from persistence import Substrate
+from persistence import Keyring, Substrate
 from persistence.errors import PersistenceError
 from persistence.maintenance import Finding
 from tests.crash.journal import COMMITTED, heard
@@ -28,7 +28,7 @@ from tests.crash.process import Process, WriterFailed
 from tests.crash.servers import Pooler, Server, pgbouncer
 from tests.crash.stopped import stopped_at
 from tests.crash.verdict import Judge
-from tests.crash.workload import found
+from tests.crash.workload import found, is_founded
 from tests.crash.writer import Orders
 
 Backend: TypeAlias = Literal["sqlite", "postgres"]
@@ -82,10 +82,12 @@ class Site:
     uri: str
     directory: Path
     judge: Judge
+    keys: str | None = None  # the directory of those that sign its log
     rounds: int = 0
 
     def orders(self, name: str, **more: Any) -> Orders:
-        return Orders(uri=self.uri, journal=str(self.judge.journal), name=name, **more)
+        journal = str(self.judge.journal)
+        return Orders(uri=self.uri, journal=journal, name=name, keys=self.keys, **more)
 
 
 @attrs.define
@@ -96,6 +98,7 @@ class Campaign:
     seed: int
     server: Server | None = None
     ways: tuple[str, ...] = ()
+    signed: bool = False  # the writers sign, and the log's checkpoint moves with every commit
     told: Callable[[Tally], None] = lambda tally: None
     warned: Callable[[str], None] = lambda finding: None
     tally: Tally = attrs.field(init=False)
@@ -210,7 +213,7 @@ class Campaign:
         point, kind = next(self._cases)
         with ExitStack() as stack:
             site = self._new_site(stack, begin=False)
-            findings = stopped_at(point, kind, site.uri, site.judge.journal)
+            findings = stopped_at(point, kind, site.uri, site.judge.journal, site.keys)
             self._found(f"point {point}, {kind}", findings)
             self._count(site)
         self.tally.kills["point"] += 1
@@ -231,7 +234,8 @@ class Campaign:
         rng = self._rng
         full = rng.random() < 0.7
         with ExitStack() as stack:
-            site = self._new_site(stack, begin=not birth)
+            # Of a store that may lose what it acknowledged, what is remembered would tell so.
+            site = self._new_site(stack, begin=not birth, signed=self.signed and full)
             site.judge.durable = full
             for _ in range(rng.randrange(1, 4) if full else 1):
                 where = "power"
@@ -264,8 +268,8 @@ class Campaign:
         if self.server is not None:
             self.server.admin().close()  # it may be recovering
         try:
-            with Substrate.open(site.uri) as s:
-                if not s.fact.db().basis:  # the power went before it was founded
+            with Substrate.open(site.uri, keys=site.keys) as s:
+                if not is_founded(s):  # the power went before it was founded
                     found(s)
                 return site.judge.findings(s)
         except PersistenceError as error:
@@ -288,17 +292,23 @@ class Campaign:
             self._site = None
             self._stack.close()
 
-    def _new_site(self, stack: ExitStack, *, begin: bool = True) -> Site:
+    def _new_site(
+        self, stack: ExitStack, *, begin: bool = True, signed: bool | None = None
+    ) -> Site:
         directory = Path(tempfile.mkdtemp(prefix="persistence-crash-"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         uri = str(directory / "store.db")
         if self.backend == "postgres":
             assert self.server is not None
             uri = self.server.new_store()
+        keys = None
+        if self.signed if signed is None else signed:
+            keys = str(directory / "keys")
+            Keyring.generate("example.com/crash", "ana", directory=keys)
         if begin:
-            with Substrate.open(uri) as s:
+            with Substrate.open(uri, keys=keys) as s:
                 found(s)
-        return Site(uri, directory, Judge(directory / "journal"))
+        return Site(uri, directory, Judge(directory / "journal"), keys)
 
     def _count(self, site: Site) -> None:
         for op in heard(site.judge.journal).ops.values():

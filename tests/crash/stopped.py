@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import attrs
+
 from persistence import Substrate
 from persistence.maintenance import Finding
 from tests.crash.journal import INTENDS, heard
@@ -17,18 +19,25 @@ from tests.crash.writer import Orders
 _EVERY_COMMIT = 1  # pages
 
 
-def stopped_at(point: Point, kind: str, uri: str, journal: Path) -> list[Finding]:
-    """Stops a writer of a new store at *uri* at *point*, and says what is wrong afterwards."""
-    with Substrate.open(uri) as s:
+def stopped_at(
+    point: Point, kind: str, uri: str, journal: Path, keys: str | None = None
+) -> list[Finding]:
+    """Stops a writer of a new store at *uri* at *point*, and says what is wrong afterwards.
+
+    With a directory of *keys* the log is signed.
+    """
+    with Substrate.open(uri, keys=keys) as s:
         found(s)
     judge = Judge(journal)
     if kind == "open":  # something must be there to be recovered
-        Process(_orders(point, "transact", uri, journal, "first", number=31)).wait()
-    process = Process(_orders(point, kind, uri, journal, "stopped", number=point.number))
+        first = _orders(point, "transact", uri, journal, "first", number=31)
+        Process(attrs.evolve(first, keys=keys)).wait()
+    orders = _orders(point, kind, uri, journal, "stopped", number=point.number)
+    process = Process(attrs.evolve(orders, keys=keys))
     code = process.wait()
     if code != -signal.SIGKILL:
         return [Finding(str(point), "the writer is stopped there", f"it ended with {code}")]
-    with Substrate.open(uri) as s:
+    with Substrate.open(uri, keys=keys) as s:
         findings = judge.findings(s)
         findings += _left(point, judge, s)
         # The store goes on as if nothing had happened.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from persistence import Keyring
 from tests.crash.points import POINTS, Point
 from tests.crash.stopped import stopped_at
 
@@ -25,6 +26,25 @@ def test_what_a_stopped_commit_leaves(
     if backend == "postgres":
         uri = f"{request.getfixturevalue('fresh_postgres_uri')}"
     assert stopped_at(point, kind, uri, tmp_path / "journal") == []
+
+
+SIGNED = [
+    pytest.param(point, kind, id=f"{point}-{kind}")
+    for point in POINTS
+    if "sqlite" in point.backends
+    for kind in ("transact", "group")
+    if kind in point.kinds
+]
+
+
+@pytest.mark.parametrize(("point", "kind"), SIGNED)
+def test_facts_entry_and_checkpoint_are_there_together(
+    point: Point, kind: str, tmp_path: Path
+) -> None:
+    """Lesson 16, of a log that is signed."""
+    keys = str(tmp_path / "keys")
+    Keyring.generate("example.com/crash", "ana", directory=keys)
+    assert stopped_at(point, kind, str(tmp_path / "s.db"), tmp_path / "journal", keys) == []
 
 
 def test_points_are_numbered_once() -> None:

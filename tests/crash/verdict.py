@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from persistence import Substrate
+from persistence.audit.note import Checkpoint, SignedNote
 from persistence.db import Db
 from persistence.maintenance import Finding
 from tests.crash.journal import COMMITTED, REFUSED, Journal, Op, Said, heard
@@ -92,7 +93,7 @@ class Judge:
             pass  # whoever was still committing is done
         said, now = heard(self.journal), seen(s)
         found = [Finding("writer", "no failure", failure) for failure in said.failures]
-        found += s.check()
+        found += s.check() if s.audit.origin is None else [*_covered(s, now), *s.audit.verify()]
         found += self._acknowledged(said, now)
         found += _halves(said, now)
         found += _refused(said, now)
@@ -136,6 +137,15 @@ class Judge:
                 yield Finding(f"effect of {op.id}", "performed", "nothing")
         if len(set().union(*keys.values())) < len(keys):
             yield Finding("effects", "keys of their own", "shared keys")
+
+
+def _covered(s: Substrate, now: Seen) -> Iterator[Finding]:
+    """Every commit of a writer with the log's key brings the checkpoint that covers it."""
+    with s._connection.store.snapshot() as snapshot:
+        text = snapshot.checkpoint()
+    said = None if text is None else Checkpoint.parse(SignedNote.parse(text).body)
+    if said is None or (said.size, said.root) != (now.head, s.audit.root(now.head)):
+        yield Finding("the newest checkpoint", f"one of {now.head} entries", str(said))
 
 
 def _halves(said: Said, now: Seen) -> Iterator[Finding]:

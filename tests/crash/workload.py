@@ -16,7 +16,7 @@ from uuid import UUID
 
 import attrs
 
-from persistence import Substrate
+from persistence import Keyword, Substrate
 from persistence.errors import ConnectionLost, StoreError, TransactionFailed
 from persistence.stm import Transaction
 from tests.crash.journal import COMMITTED, INTENDS, PERFORMS, REFUSED, UNKNOWN, Journal
@@ -42,6 +42,11 @@ START: Final = f"""[
 def found(s: Substrate) -> None:
     """Makes an empty store ready for writers, in one transaction."""
     s.fact.transact(START)
+
+
+def is_founded(s: Substrate) -> bool:
+    """Whether it was; a signed log begins with its keys, before that."""
+    return s.fact.db().entid(Keyword("op/id")) is not None
 
 
 def whole(op: str) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from persistence.store import sqlite_open
 from tests.crash.journal import FAILED, Journal
 from tests.crash.points import StoppingDisk, Tripwire, point
 from tests.crash.power import PowerCut
-from tests.crash.workload import FIRST, Writer, found, performing
+from tests.crash.workload import FIRST, Writer, found, is_founded, performing
 
 _GROUP: Final = 3  # transactions that share one commit
 _PAUSE: Final = 0.001  # seconds between two looks
@@ -39,6 +39,7 @@ class Orders:
     seed: int = 0
     threads: int = 3
     options: dict[str, Any] = attrs.field(factory=dict)  # of the store
+    keys: str | None = None  # the directory of those that sign
     checkpoint: int | None = None  # pages, fewer than usual so that checkpoints are met
     point: int | None = None
     kind: str = "transact"
@@ -71,11 +72,11 @@ def _fail(journal: Journal) -> None:
 
 
 def _loop(orders: Orders, journal: Journal) -> None:
-    options = dict(orders.options)
+    options = {**orders.options, "keys": orders.keys}
     if orders.cut is not None:
         options["vfs"] = PowerCut("cut", Path(orders.after), orders.cut, orders.seed).vfs
     s = _opened(orders.uri, options)
-    if not s.fact.db().basis:
+    if not is_founded(s):
         found(s)
     performing(s, journal)
     workers = [
@@ -110,7 +111,7 @@ def _until_point(orders: Orders, journal: Journal) -> None:
     assert orders.point is not None
     stop = point(orders.point)
     trip = Tripwire(stop.passing)
-    options = dict(orders.options)
+    options = {**orders.options, "keys": orders.keys}
     if stop.disk is not None:
         options["vfs"] = StoppingDisk("stop", stop.disk, trip).vfs
     if orders.kind == "open":
