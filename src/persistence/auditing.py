@@ -6,6 +6,7 @@ given away, proofs, exports, the keys), and the events about keys are written.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -54,6 +55,9 @@ class Audit:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # Complete subtrees never change, so those that one proof read serve the next.
+        self._nodes = nodes(connection.store.snapshot)
+        self._proving = threading.Lock()
 
     # -------------------------------------------------------------------- keys
 
@@ -233,9 +237,9 @@ class Audit:
             UnknownKey: the log's key is not here.
         """
         roster, log = self._signed(), self._connection.log
-        with self._connection.store.snapshot() as snapshot:
+        with self._proving, self._connection.store.snapshot() as snapshot:
             size = snapshot.head().t
-            text = log.checkpoint(roster, Frontier.of(size, nodes(snapshot)))
+            text = log.checkpoint(roster, Frontier.of(size, self._nodes))
             newest = snapshot.checkpoint()
         if newest is not None and newest.startswith(text):
             text = newest  # with what witnesses added to it
@@ -249,17 +253,17 @@ class Audit:
 
     def root(self, size: int | None = None) -> bytes:
         """The root of the tree over the first *size* entries, by default all of them."""
-        with self._connection.store.snapshot() as snapshot:
-            return Frontier.of(_within(snapshot, size), nodes(snapshot)).root()
+        with self._proving, self._connection.store.snapshot() as snapshot:
+            return Frontier.of(_within(snapshot, size), self._nodes).root()
 
     def consistency(self, old: int, new: int | None = None) -> list[bytes]:
         """The proof that the first *old* entries of the log are those it had at size *old*.
 
         RFC 6962 section 2.1.2; *new* is the size of the whole log by default.
         """
-        with self._connection.store.snapshot() as snapshot:
+        with self._proving, self._connection.store.snapshot() as snapshot:
             size = _within(snapshot, new)
-            return consistency_path(_within(snapshot, old, size), size, nodes(snapshot))
+            return consistency_path(_within(snapshot, old, size), size, self._nodes)
 
     # ------------------------------------------------------------------ proofs
 
@@ -277,7 +281,7 @@ class Audit:
         """
         self._signed()
         t = what.t if isinstance(what, Datom) else self._connection.resolve_basis(what)
-        with self._connection.store.snapshot() as snapshot:
+        with self._proving, self._connection.store.snapshot() as snapshot:
             text = checkpoint if checkpoint is not None else snapshot.checkpoint()
             if text is None:
                 raise AuditError("the log has no checkpoint yet", hint="call `checkpoint()`")
@@ -289,7 +293,7 @@ class Audit:
                     size=size,
                     t=t,
                 )
-            path = inclusion_path(t - 1, size, nodes(snapshot))
+            path = inclusion_path(t - 1, size, self._nodes)
             (row,) = snapshot.transactions(t - 1, t, 1)
             datom = what if isinstance(what, Datom) else None
             evidence = _evidence(snapshot, t, row.entry, datom)

@@ -1,7 +1,7 @@
 """The only writer: prepares, appends, commits and publishes; and the source that reads.
 
-Threads that transact at the same time share one commit, see `group_commit`: each request is carried
-out in a savepoint of its own, and all are committed together.
+Threads that transact at the same time share one commit, see `group_commit`: their requests are
+prepared one on top of the other, and written and committed together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from persistence.audit.keyfile import Keyring
 from persistence.audit.log import Log
@@ -26,6 +26,7 @@ from persistence.db import Db, Report, Source
 from persistence.errors import StoreBusy, StoreClosed, StoreError
 from persistence.group import Check, Decide, Group, Request, append
 from persistence.group_commit import GroupCommit
+from persistence.pending import Inseparable, Pending
 from persistence.query import FunctionRegistry
 from persistence.session import BranchSource
 from persistence.store import Session, Snapshot, Store
@@ -273,6 +274,10 @@ class Connection:
             try:
                 self._session(requests)
                 return
+            except Inseparable:
+                for request in requests:
+                    self._commit([request])
+                return
             except StoreBusy:
                 if not left:
                     raise
@@ -286,24 +291,36 @@ class Connection:
     def _session(self, requests: list[Request]) -> None:
         if self._closed:
             raise StoreClosed("the store is closed", hint="open it again")
-        alone = len(requests) == 1
         done: list[Request] = []
         for request in requests:
             request.error = None
         with self.store.session() as session:
             group = self._group(session)
-            for request in requests:
-                try:
-                    with nullcontext() if alone else session.savepoint():
-                        group = append(self, session, group, request)
-                    done.append(request)
-                except Exception as error:
-                    request.error = error
-                    if alone:
-                        raise
+            if len(requests) == 1:
+                group = append(self, session, group, requests[0])
+                done = requests
+            else:
+                group, done = self._together(session, group, requests)
             settle = self._settling(session, group)
         settle()
         self._committed(done)
+
+    def _together(
+        self, session: Session, group: Group, requests: list[Request]
+    ) -> tuple[Group, list[Request]]:
+        """Carries out each request that can be; gives those."""
+        pending = Pending(session)
+        done = []
+        for request in requests:
+            try:
+                group = append(self, cast(Session, pending), group, request)
+                done.append(request)
+            except Exception as error:
+                if pending.broken or not session.sound:
+                    raise Inseparable from error
+                request.error = error
+        pending.write()
+        return group, done
 
     def _group(self, session: Session) -> Group:
         """The group that *session* begins with: no transaction yet."""

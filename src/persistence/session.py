@@ -30,6 +30,7 @@ from persistence.db import Db, Source
 from persistence.db.source import Passing
 from persistence.store import Head, Session, Snapshot
 from persistence.store.layers import Layers
+from persistence.store.reserve import reserved
 from persistence.values import Keyword
 
 
@@ -59,6 +60,10 @@ class WriterBase:
     @property
     def numbers(self) -> Mapping[Keyword, int]:
         return self.state.numbers
+
+    @property
+    def reserved(self) -> int:
+        return reserved(self.session)
 
     @property
     def next_number(self) -> int:

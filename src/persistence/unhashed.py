@@ -124,9 +124,7 @@ class Accounts:
             if found.get(n) != ident.name:
                 yield Finding(f"attribute {n}", ident.name, str(found.get(n, "none")))
         for n, name in found.items():
-            if n >= boot.FIRST_ATTRIBUTE_ID and n not in self.attributes:
-                yield Finding(f"attribute {n}", "a datom that mentions it", f"none of {name}")
-            elif name not in self.names.get(n, (name,)):
+            if name not in self.names.get(n, (name,)):
                 yield Finding(f"attribute {n}", " or ".join(sorted(self.names[n])), name)
             elif n < boot.FIRST_ATTRIBUTE_ID and n not in boot.BUILT_IN_IDS.values():
                 yield Finding(f"attribute {n}", "none", name)

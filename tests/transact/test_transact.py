@@ -407,3 +407,17 @@ def test_a_speculation_keeps_the_early_pieces_of_what_it_replaces(s: Substrate) 
     days = ("2020-06-01", "2021-06-01", "2022-06-01")
     assert [after.valid_at(day).get(2, "price") for day in days] == [1, 2, 1]
     assert after.get(2, "price") == 3
+
+
+def test_ids_that_the_store_gives_out_are_refused_until_it_did(store_uri: str) -> None:
+    with Substrate.open(store_uri) as s:
+        for forms in (
+            [{"db/id": 2**44 + 5, "n": 1}],
+            [["db/add", 1, "n", 2], ["db/add", 2**44, "n", 3]],
+        ):
+            with pytest.raises(TransactionError, match="gives out itself"):
+                s.fact.transact(forms)
+        named = s.txn.run(lambda tx: tx.transact([{"db/id": "x", "n": 1}]).tempids["x"])
+        assert named >= 2**44
+        s.fact.transact([{"db/id": named, "n": 2}])
+        assert s.fact.db().get(named, "n") == 2 and s.check() == []

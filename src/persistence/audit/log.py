@@ -7,7 +7,7 @@ the keys in force, is replaced only once the commit has succeeded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import monotonic
 from typing import Any, Final
 
@@ -30,18 +30,21 @@ _WIDTH: Final = 1 << TILE
 _REMEMBER_EVERY: Final = 1.0  # seconds; remembering each commit would cost another sync for each
 
 
-def nodes(snapshot: Snapshot) -> Nodes:
-    """The hashes of complete subtrees, as the store has them."""
-    size = snapshot.head().t
+def nodes(reading: Callable[[], Snapshot]) -> Nodes:
+    """The hashes of complete subtrees, as the store has them; *reading* gives what to read with."""
+
+    def leaves(start: int, stop: int) -> list[bytes]:
+        return reading().leaves(start, stop)
 
     def stored(level: int, start: int, stop: int) -> list[bytes]:
-        stop = min(stop, size >> level)
+        snapshot = reading()
+        stop = min(stop, snapshot.head().t >> level)
         found = snapshot.tree(level, start, stop)
         if len(found) < stop - start:  # a store of an earlier version, not written since
             found = [hash for _, _, hash in _subtrees(snapshot, level, start, stop)]
         return found
 
-    return Nodes(snapshot.leaves, stored)
+    return Nodes(leaves, stored)
 
 
 def read_roster(snapshot: Snapshot, roster: Roster, after: int) -> Roster:
@@ -63,6 +66,8 @@ class Log:
     _signed: str | None = None  # the newest checkpoint of this process
     _remembered: float = 0.0
     _signer: note.Signer | None = None  # of the checkpoints
+    _asked: Any = None  # whose key was looked for last, among which
+    _found: KeyFile | None = None
 
     # ----------------------------------------------------------------- opening
 
@@ -73,7 +78,7 @@ class Log:
             RollbackDetected: the log is shorter than a checkpoint, or says something else there.
         """
         size = snapshot.head().t
-        read = nodes(snapshot)
+        read = nodes(lambda: snapshot)
         self.roster, self._known = read_roster(snapshot, Roster(), 0), size
         if not self.roster.begun and self._memory is None:
             return
@@ -146,6 +151,13 @@ class Log:
                 origin=roster.origin,
             )
         role: Role = "log" if about_keys else "author"
+        asked = (self.keys, roster.in_force, role, author)
+        if self._asked != asked:
+            self._asked, self._found = asked, self._find(roster, role, author)
+        return self._found
+
+    def _find(self, roster: Roster, role: Role, author: str | None) -> KeyFile:
+        assert self.keys is not None
         among = roster.in_force if roster.begun else None
         if role == "author" and author is None:
             author = self._only_author(among)
@@ -267,7 +279,7 @@ class Log:
         if signer is None or signer.key.public != key.public:
             assert key.private is not None
             signer = self._signer = note.Signer.of(roster.origin, key.private)
-        return signer.sign(note.Checkpoint(roster.origin, frontier.size, frontier.root()).body)
+        return signer.checkpoint(frontier.size, frontier.root())
 
     def _checkpointing(self, roster: Roster) -> KeyFile | None:
         """The log key of this process, if it is one that is in force."""
@@ -280,7 +292,7 @@ class Log:
             return mine
         if mine.size < size <= mine.size + _WIDTH:
             return mine.extend(snapshot.leaves(mine.size, size))
-        return Frontier.of(size, nodes(snapshot))
+        return Frontier.of(size, nodes(lambda: snapshot))
 
     def settled(self, roster: Roster, t: int, frontier: Frontier | None) -> None:
         """Takes in what has been committed."""

@@ -169,6 +169,7 @@ class Signer:
 
     key: VerifierKey
     private: Ed25519PrivateKey = field(repr=False)
+    key_id: bytes = field(repr=False)
 
     @classmethod
     def of(cls, name: str, private: Ed25519PrivateKey) -> Signer:
@@ -177,12 +178,17 @@ class Signer:
         Raises:
             NoteError: *name* is no name of a key.
         """
-        return cls(VerifierKey(name, signature.public_bytes(private)), private)
+        key = VerifierKey(name, signature.public_bytes(private))
+        return cls(key, private, key.id)
 
     def sign(self, body: str) -> str:
         """The note that says *body*."""
-        signed = self.key.id + self.private.sign(body.encode())
+        signed = self.key_id + self.private.sign(body.encode())
         return f"{body}\n{_DASH}{self.key.name} {encode(signed)}\n"
+
+    def checkpoint(self, size: int, root: bytes) -> str:
+        """The note on the first *size* entries of the log that has the signer's name."""
+        return self.sign(f"{self.key.name}\n{size}\n{encode(root)}\n")
 
 
 def claimed(text: bytes | str) -> Checkpoint:

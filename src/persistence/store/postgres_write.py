@@ -222,6 +222,19 @@ class PostgresSession(PostgresReads):
         self._known = Head(tx.t, tx.id, tx.time, tx.leaf, tx.next_e)
         self._count(len(batch.insert))
 
+    def append_all(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            self.append(batch)
+
+    @property
+    def sound(self) -> bool:
+        connection = self.connection
+        return (
+            connection is not None
+            and not connection.closed
+            and connection.pgconn.transaction_status == TransactionStatus.INTRANS
+        )
+
     def _count(self, rows: int) -> None:
         """Lets the planner look at what was written, each time this has doubled.
 

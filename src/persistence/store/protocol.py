@@ -279,6 +279,16 @@ class Session(Snapshot, Protocol):
         """
         ...
 
+    def append_all(self, batches: Sequence[Batch]) -> None:
+        """Write several transactions at once: no two of them say something of one cell, and only
+        the last may switch indexes."""
+        ...
+
+    @property
+    def sound(self) -> bool:
+        """Whether all that was written still stands, so that it can be committed."""
+        ...
+
     def write_audit(
         self,
         tree: Sequence[tuple[int, int, bytes]] = (),

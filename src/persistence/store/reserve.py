@@ -11,9 +11,15 @@ from typing import Final
 
 from persistence.errors import LimitExceeded
 from persistence.ids import LAST_ENTITY, RESERVED0
-from persistence.store.protocol import Store
+from persistence.store.protocol import Snapshot, Store
 
 _KEY: Final = "reserved"
+
+
+def reserved(snapshot: Snapshot) -> int:
+    """The first of the reserved ids that was never given out."""
+    found = snapshot.rows(f"SELECT value FROM meta WHERE key = '{_KEY}'")
+    return int(found[0][0]) if found else RESERVED0
 
 
 def reserve(store: Store, count: int) -> int:
@@ -23,14 +29,12 @@ def reserve(store: Store, count: int) -> int:
         LimitExceeded: there are not so many left.
     """
     first_parameter = store.dialect.parameter(1, "s")
-    read = f"SELECT value FROM meta WHERE key = '{_KEY}'"
     write = (
         f"INSERT INTO meta (key, value) VALUES ('{_KEY}', {first_parameter})"
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
     )
     with store.session() as session:
-        found = session.rows(read)
-        first = int(found[0][0]) if found else RESERVED0
+        first = reserved(session)
         if first + count > LAST_ENTITY:
             raise LimitExceeded(
                 f"entity ids end at {LAST_ENTITY}",

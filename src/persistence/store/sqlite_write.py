@@ -13,7 +13,7 @@ import apsw
 
 from persistence.errors import CorruptStore, StoreBusy, StoreError, StoreFull
 from persistence.store import sqlite_erase as erasing
-from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Owned, Said
+from persistence.store.protocol import INDEXED, Batch, FactKey, FactRow, Owned, Said, TxRow
 from persistence.store.sqlite_errors import translated
 from persistence.store.sqlite_read import SEGMENTS, SqliteReads
 from persistence.store.words import words
@@ -137,24 +137,31 @@ class SqliteSession(SqliteReads):
         self._run("RELEASE one", ())
 
     def append(self, batch: Batch) -> None:
+        self.append_all((batch,))
+
+    def append_all(self, batches: Sequence[Batch]) -> None:
         self._require_transaction()
-        tx = batch.tx
-        self._run(_TX, (tx.t, tx.branch, tx.parent, tx.id, tx.time, tx.next_e, tx.leaf, tx.entry))
-        self._many(_ATTR, batch.attributes)
-        self._many(_BLOB, batch.blobs)
-        if batch.log:
-            self._many(_LOG, [(tx.t, i, *row) for i, row in enumerate(batch.log)])
-        if batch.sealed:
-            self._many(_SEAL, [(tx.t, *seal) for seal in batch.sealed])
-        self.write_index(
-            remove=batch.remove,
-            insert=batch.insert,
-            texts=batch.texts,
-            flags=batch.flags,
-            owned=batch.owned,
-            branch_flags=batch.branch_flags,
+        self._many(_TX, [_tx_row(batch.tx) for batch in batches])
+        self._many(_ATTR, [row for batch in batches for row in batch.attributes])
+        self._many(_BLOB, [row for batch in batches for row in batch.blobs])
+        self._many(
+            _LOG,
+            [(batch.tx.t, i, *row) for batch in batches for i, row in enumerate(batch.log)],
         )
-        self._many(_REINDEX, batch.reindex)
+        self._many(_SEAL, [(batch.tx.t, *seal) for batch in batches for seal in batch.sealed])
+        self.write_index(
+            remove=[row for batch in batches for row in batch.remove],
+            insert=[row for batch in batches for row in batch.insert],
+            texts=[row for batch in batches for row in batch.texts],
+            flags=[row for batch in batches for row in batch.flags],
+            owned=[row for batch in batches for row in batch.owned],
+            branch_flags=[row for batch in batches for row in batch.branch_flags],
+        )
+        self._many(_REINDEX, [row for batch in batches for row in batch.reindex])
+
+    @property
+    def sound(self) -> bool:
+        return self.connection.in_transaction
 
     def write_index(
         self,
@@ -241,6 +248,10 @@ class SqliteSession(SqliteReads):
     def _undo(self) -> None:
         if self.connection.in_transaction:
             self._run("ROLLBACK", ())
+
+
+def _tx_row(tx: TxRow) -> tuple[Any, ...]:
+    return (tx.t, tx.branch, tx.parent, tx.id, tx.time, tx.next_e, tx.leaf, tx.entry)
 
 
 def _clustered(rows: Sequence[FactRow]) -> Sequence[FactRow]:

@@ -44,6 +44,11 @@ class Base(Protocol):
         ...
 
     @property
+    def reserved(self) -> int:
+        """The first of the reserved ids that was never given out."""
+        ...
+
+    @property
     def numbers(self) -> Mapping[Keyword, int]:
         """The storage numbers of all attributes ever used."""
         ...

@@ -40,7 +40,7 @@ _SEQUENCES: Final = (list, tuple)
 _MANY: Final = (list, tuple, set, frozenset, Set)
 
 
-class _Role(IntEnum):
+class Role(IntEnum):
     """What the value under one key of a map form is."""
 
     VALUE = 0
@@ -59,7 +59,7 @@ class _Key(NamedTuple):
 
     attribute: Attribute
     reverse: bool
-    role: _Role
+    role: Role
 
 
 def parse_entity(value: Any, schema: Schema) -> Entity:
@@ -300,15 +300,15 @@ class Parser:
         given: Any = None
         start: int | None = None
         end: int | None = None
-        pairs: list[tuple[Attribute, _Role, Any]] = []
-        keys, rest = self._keys, _Role.DB_ID
+        pairs: list[tuple[Attribute, Role, Any]] = []
+        keys, rest = self._keys, Role.DB_ID
         for raw, value in form.items():
             attribute, _, role = keys.get(raw) or self.key(raw, form)
             if role < rest:
                 pairs.append((attribute, role, value))
-            elif role is _Role.DB_ID:
+            elif role is Role.DB_ID:
                 given = value
-            elif role is _Role.VALID_FROM:
+            elif role is Role.VALID_FROM:
                 start = instant(value)
             else:
                 end = instant(value)
@@ -325,16 +325,16 @@ class Parser:
                 )
             if not role:
                 operations.append(Add(e, attribute, value, span))
-            elif role is _Role.SPEC:
+            elif role is Role.SPEC:
                 for spec in _each(value, True):
                     self._append(Ensure(e, parse_entity(spec, self.schema)))
-            elif role is _Role.REVERSE:
+            elif role is Role.REVERSE:
                 for source in self.references(attribute, value, True, form):
                     operations.append(Add(source, attribute, e, span))
-            elif role is _Role.REFERENCE:
+            elif role is Role.REFERENCE:
                 for target in self.references(attribute, value, attribute.many, form):
                     operations.append(Add(e, attribute, target, span))
-            elif role is _Role.COMPOSITE:
+            elif role is Role.COMPOSITE:
                 operations.append(Add(e, attribute, self.composite(attribute, value), span))
             else:
                 for item in value if isinstance(value, _MANY) else (value,):
@@ -411,24 +411,24 @@ class Parser:
         )
 
 
-def _role(attribute: Attribute, reverse: bool) -> _Role:
+def _role(attribute: Attribute, reverse: bool) -> Role:
     special = _SPECIAL.get(attribute.ident)
     if special is not None:
         return special
     if reverse:
-        return _Role.REVERSE
+        return Role.REVERSE
     if attribute.ref:
-        return _Role.REFERENCE
+        return Role.REFERENCE
     if attribute.many:
-        return _Role.MANY
-    return _Role.COMPOSITE if attribute.tuple_attrs else _Role.VALUE
+        return Role.MANY
+    return Role.COMPOSITE if attribute.tuple_attrs else Role.VALUE
 
 
 _SPECIAL: Final = {
-    ENSURE: _Role.SPEC,
-    Keyword("db/id"): _Role.DB_ID,
-    Keyword("db/validFrom"): _Role.VALID_FROM,
-    Keyword("db/validTo"): _Role.VALID_TO,
+    ENSURE: Role.SPEC,
+    Keyword("db/id"): Role.DB_ID,
+    Keyword("db/validFrom"): Role.VALID_FROM,
+    Keyword("db/validTo"): Role.VALID_TO,
 }
 
 

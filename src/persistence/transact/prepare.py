@@ -47,6 +47,7 @@ from persistence.transact.base import Base
 from persistence.transact.cells import Cells, Group
 from persistence.transact.forms import Parser
 from persistence.transact.operations import CURRENT_TX, Add, Operation, Tempid
+from persistence.transact.plain import Plain, plainly
 from persistence.transact.resolve import Resolver
 from persistence.transact.resolved import Batch, Batches, resolved
 from persistence.transact.sealing import Salts, Seal, seal
@@ -156,6 +157,11 @@ def prepare(
         TransactionError, SchemaError, IntervalError, LimitExceeded: nothing is written; when a
             transaction has several problems, one error lists them all.
     """
+    if not meta:
+        span = _span(time, valid_from, valid_to)
+        plain = plainly(base, forms, span)
+        if plain is not None:
+            return _plain(base, plain, time, span)
     return _decided(base, forms, time, valid_from, valid_to, meta)[0]
 
 
@@ -189,10 +195,7 @@ def _decided(
     valid_to: InstantLike | None,
     meta: Mapping[Any, Any] | None,
 ) -> tuple[Prepared, Cells, Sequence[Operation]]:
-    span = interval(
-        time if valid_from is None else instant(valid_from),
-        FOREVER if valid_to is None else instant(valid_to),
-    )
+    span = _span(time, valid_from, valid_to)
     meta = dict(meta or {})
     t = base.basis + 1
     problems: list[PersistenceError] = []
@@ -264,6 +267,59 @@ def _decided(
     return prepared, cells, operations
 
 
+def _span(time: int, valid_from: InstantLike | None, valid_to: InstantLike | None) -> Interval:
+    return interval(
+        time if valid_from is None else instant(valid_from),
+        FOREVER if valid_to is None else instant(valid_to),
+    )
+
+
+def _plain(base: Base, plain: Plain, time: int, span: Interval) -> Prepared:
+    """What one map of plain values writes, as everything else is written."""
+    t = base.basis + 1
+    changes, live, typed, attributes, tempids, next_e = plain
+    cuts = _cuts(base, t, changes, live, attributes)[0]
+    return Prepared(
+        t=t,
+        time=time,
+        span=span,
+        changes=changes,
+        cuts=cuts,
+        live=live,
+        tempids=tempids,
+        next_e=next_e,
+        numbers={},
+        flags=segment_flags(cuts, (), base.branch),
+        owned=[],
+        interned={},
+        texts=[],
+        reindex=[],
+        schema=base.schema,
+        meta={},
+        typed=typed,
+        ensured=[],
+        declares=False,
+        branches=False,
+        speaks=False,
+    )
+
+
+def _cuts(
+    base: Base,
+    t: int,
+    changes: Sequence[Change],
+    live: Sequence[Live],
+    attributes: Mapping[int, Attribute],
+) -> tuple[Cuts, dict[int, int]]:
+    """What the index loses and gains, and the `ix` of each attribute."""
+    indexed, forgetful = {}, set()
+    for number, attribute in attributes.items():
+        indexed[number] = int(attribute.indexed)
+        if attribute.no_history:
+            forgetful.add(number)
+    return cut(base.branch, t, changes, live, indexed, forgetful), indexed
+
+
 def _prepared(
     base: Base,
     *,
@@ -284,12 +340,7 @@ def _prepared(
 ) -> Prepared:
     typed = cells.typed
     attributes = {number: schema[ident] for number, ident in typed.known.items()}
-    indexed, forgetful = {}, set()
-    for number, attribute in attributes.items():
-        indexed[number] = int(attribute.indexed)
-        if attribute.no_history:
-            forgetful.add(number)
-    cuts = cut(base.branch, t, changes, cells.live, indexed, forgetful)
+    cuts, indexed = _cuts(base, t, changes, cells.live, attributes)
     owned: list[Owned] = []
     if cuts.remove and base.inherited:
         owned = adopt(

@@ -15,7 +15,13 @@ import attrs
 
 from persistence.datoms import Attribute, Interval, Payload, Schema
 from persistence.datoms.bootstrap import IDENT
-from persistence.errors import EntityNotFound, LimitExceeded, PersistenceError, UniqueConflict
+from persistence.errors import (
+    EntityNotFound,
+    LimitExceeded,
+    PersistenceError,
+    TransactionError,
+    UniqueConflict,
+)
 from persistence.ids import LAST_ENTITY, RESERVED0, SYSTEM0
 from persistence.transact.base import Base
 from persistence.transact.operations import (
@@ -44,6 +50,14 @@ class _Survey:
     lookups: list[Lookup] = attrs.field(factory=list)
     claims: list[Add] = attrs.field(factory=list)  # of attributes that identify
     references: bool = False
+    reserved: int = 0  # the largest id that was named of those which the store gives out
+
+    def name(self, e: int) -> None:
+        """Takes in an id that is not below `next_e`."""
+        if e < RESERVED0:
+            self.next_e = e + 1
+        elif e < SYSTEM0:
+            self.reserved = max(self.reserved, e)
 
 
 @attrs.define
@@ -66,6 +80,14 @@ class Resolver:
     def resolve(self, operations: Sequence[Operation]) -> None:
         """Finds or allots an id for every tempid in *operations*."""
         survey = self._survey(operations)
+        if survey.reserved and survey.reserved >= self.base.reserved:
+            self.problems.append(
+                TransactionError(
+                    f"{survey.reserved} is an id that the store gives out itself",
+                    hint=f"name new entities by tempids, or by ids below {RESERVED0}",
+                    entity=survey.reserved,
+                )
+            )
         lookups = [self.key(lookup.attribute, lookup.value) for lookup in survey.lookups]
         self._fetch(key for key in lookups if key is not None)
         claims = [*survey.claims, *self._composite_claims(operations)]
@@ -183,8 +205,8 @@ class Resolver:
         for op in operations:
             e = op[0]
             if type(e) is int:
-                if found.next_e <= e < RESERVED0:
-                    found.next_e = e + 1
+                if e >= found.next_e:
+                    found.name(e)
             elif type(e) is Lookup:
                 lookups.append(e)
             if type(op) is Add or type(op) is Retract:
@@ -198,8 +220,8 @@ class Resolver:
                     found.references = True
                     if type(value) is Lookup:
                         lookups.append(value)
-                    elif type(value) is int and found.next_e <= value < RESERVED0:
-                        found.next_e = value + 1
+                    elif type(value) is int and value >= found.next_e:
+                        found.name(value)
                 elif attribute.tuple_attrs and type(value) is tuple:
                     lookups += [part for part in value if type(part) is Lookup]
             elif type(op) is Cas:
@@ -227,12 +249,15 @@ class Resolver:
                     known = ids[group] = next_e
                     next_e += 1
                 e.id = known
-        if next_e > LAST_ENTITY:
+        last = LAST_ENTITY
+        if next_e > RESERVED0 and self.base.reserved < SYSTEM0:  # it is not a body that allots
+            last = RESERVED0 - 1
+        if next_e - 1 > last:
             raise LimitExceeded(
-                f"entity ids end at {LAST_ENTITY}",
+                f"entity ids end at {last}",
                 limit="entity ids",
-                allowed=LAST_ENTITY,
-                found=next_e,
+                allowed=last,
+                found=next_e - 1,
             )
         self.next_e = next_e
         if survey.references:

@@ -20,7 +20,7 @@ from persistence.datoms.view import Overlay, View
 from persistence.db import Db, Report
 from persistence.db.source import Passing
 from persistence.errors import UnknownBasis
-from persistence.ids import is_tx_entity, tx_position
+from persistence.ids import SYSTEM0, is_tx_entity, tx_position
 from persistence.store.layers import Layers
 from persistence.store.protocol import Snapshot
 from persistence.transact.ensure import ensure_entities
@@ -108,6 +108,10 @@ class SpeculativeBase:
     @property
     def schema(self) -> Schema:
         return self.db.schema
+
+    @property
+    def reserved(self) -> int:
+        return SYSTEM0  # what is refused at commit may be supposed
 
     @property
     def next_number(self) -> int:
