@@ -83,7 +83,7 @@ def _claims(
         if text is None:
             continue
         try:
-            said = note.Checkpoint.parse(note.SignedNote.parse(text).body)
+            said = note.claimed(text)
         except NoteError as error:
             found.append(Finding(where, "a signed checkpoint", str(error)))
             continue

@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from persistence.attesting import attest
+from persistence.attesting import examine
 from persistence.audit import export, note
 from persistence.audit.finding import Finding
 from persistence.audit.keyfile import Keyring
@@ -32,7 +32,6 @@ from persistence.datoms import bootstrap as boot
 from persistence.erasing import Erasure, erase, shred
 from persistence.errors import AuditError, InputError, UnknownKey
 from persistence.leaves import logged
-from persistence.maintenance import check
 from persistence.store import Snapshot
 from persistence.transact.operations import CURRENT_TX
 from persistence.values import ERASED, Keyword, columns, is_reserved, keyword
@@ -334,9 +333,8 @@ class Audit:
         An empty list is the answer one hopes for. What it finds says where, what was expected
         there, and what was found.
         """
-        with self._connection.store.snapshot() as snapshot:
-            found = list(attest(snapshot, self._connection.log.remembered(), progress))
-        return [*check(self._connection, progress), *found]
+        remembered = self._connection.log.remembered()  # before the state that is held against it
+        return examine(self._connection.store, remembered, progress)
 
 
 def _addition(

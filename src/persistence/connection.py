@@ -72,7 +72,7 @@ class Connection:
         self._closed = False
         with self.store.snapshot() as snapshot:
             self.catalog.refresh(snapshot, snapshot.head())
-            self.log.open(snapshot)
+        self.log.open(self.store)
 
     # ----------------------------------------------------------------- reading
 

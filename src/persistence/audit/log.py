@@ -23,7 +23,7 @@ from persistence.audit.signing_key import KeyFile, Role
 from persistence.audit.vkey import NoteError
 from persistence.datoms import bootstrap as boot
 from persistence.errors import AuditError, CorruptStore, RevokedKey, RollbackDetected, UnknownKey
-from persistence.store import Session, Snapshot
+from persistence.store import Session, Snapshot, Store
 
 TILE: Final = 8  # levels of the tree between two that are stored
 _WIDTH: Final = 1 << TILE
@@ -71,25 +71,28 @@ class Log:
 
     # ----------------------------------------------------------------- opening
 
-    def open(self, snapshot: Snapshot) -> None:
+    def open(self, store: Store) -> None:
         """Reads the keys and the frontier, and holds the log against the checkpoints known of it.
 
         Raises:
             RollbackDetected: the log is shorter than a checkpoint, or says something else there.
+            CorruptStore: the log is too broken to tell.
         """
-        size = snapshot.head().t
-        read = nodes(lambda: snapshot)
-        self.roster, self._known = read_roster(snapshot, Roster(), 0), size
-        if not self.roster.begun and self._memory is None:
-            return
-        self.frontier = Frontier.of(size, read)
-        newest = snapshot.checkpoint()
         try:
-            if newest is not None:
-                self._hold(newest, newest, size, read)
-            if self._memory is not None and (text := self._memory.load()) is not None:
-                self._hold(text, newest, size, read)
-        except (NoteError, ProofError) as error:
+            with store.snapshot() as snapshot:
+                self._known = snapshot.head().t
+                self.roster = read_roster(snapshot, Roster(), 0)
+            # Before the state that is held against it: others commit, and remember, meanwhile.
+            remembered = self.remembered()
+            if not self.roster.begun and self._memory is None:
+                return
+            with store.snapshot() as snapshot:
+                size, newest = snapshot.head().t, snapshot.checkpoint()
+                read = nodes(lambda: snapshot)
+                self.frontier = Frontier.of(size, read)
+                for text in filter(None, (newest, remembered)):
+                    self._hold(text, newest, size, read)
+        except (NoteError, ProofError, LookupError) as error:
             raise CorruptStore(
                 f"the log cannot be held against its newest checkpoint: {error}",
                 hint="`persistence verify` tells more",
