@@ -15,6 +15,7 @@ import attrs
 import psycopg
 
 from persistence.connection import Connection
+from persistence.pending import Pending
 from persistence.stm import reserved
 from persistence.stm.commit import Commit
 from persistence.stm.outbox import Outbox
@@ -229,13 +230,12 @@ def _points() -> list[Point]:
             left=KEPT,
             lay=after(Journal, "say", _acknowledges),
         ),
-        Point(number=11, name="one of a group", left=LOST, lay=session(after, "append"), **group),
+        Point(number=11, name="one of a group", left=LOST, lay=after(Pending, "append"), **group),
         Point(
             number=12,
             name="all of a group",
             left=LOST,
-            lay=session(after, "append"),
-            passing=3,
+            lay=session(after, "append_all"),
             **group,
         ),
         Point(
