@@ -25,6 +25,7 @@ from persistence.errors import BranchError
 from persistence.session import Line, SessionSource, WriterBase
 from persistence.store import Batch, Head, Session, TxRow
 from persistence.store.layers import Layers
+from persistence.texts import earlier_texts
 from persistence.transact import Prepared, ensure_entities, laid_over, prepare
 from persistence.values import Keyword
 
@@ -144,6 +145,9 @@ def append(writer: Writer, session: Session, group: Group, request: Request) -> 
     leaf = leaf_hash(data)
     request.tx = TxRow(prepared.t, branch, parent_t, made.id, time, prepared.next_e, data, leaf)
     request.prepared = prepared
+    if prepared.declares:
+        searched = (state.schema, prepared.schema, state.numbers)
+        prepared.texts += earlier_texts(session, head.t, *searched)
     if state.branches:
         prepared.place_indexes(branch)
     session.append(_batch(request.tx, prepared, state))

@@ -27,6 +27,7 @@ from persistence.leaves import Tombstones, leaves
 from persistence.store import Session, Snapshot, Store, TxRow, open_store
 from persistence.store.layers import Layers
 from persistence.store.protocol import BEFORE_ALL, INDEXED
+from persistence.texts import earlier_texts
 from persistence.unhashed import Accounts, check_flags, check_words
 from persistence.values import (
     ERASED,
@@ -134,17 +135,21 @@ class _Replay:
         self.target.write_index(remove=cuts.remove, insert=cuts.insert, owned=owned)
         self.state = self.state.with_flags(branch, segment_flags(cuts, owned, branch))
         self._learn(branch, changes)
-        self._write_texts(changes, self._marked("fulltext", self.schemas[branch]))
+        self._write_texts(t, changes, schema, self.schemas[branch])
 
-    def _write_texts(self, changes: list[Any], now: set[int]) -> None:
-        """Lets full text find what a transaction says; *now* are the attributes it searched."""
-        once = self._marked("fulltext", self.final)
+    def _write_texts(self, t: int, changes: list[Any], before: Schema, after: Schema) -> None:
+        """Lets full text find what a transaction says, and what was said before of attributes
+        that are searched from here on."""
+        searched = self._marked("fulltext", after)
         texts = [
             (a, k, str(p), _value(self.source, k, p))
             for _, a, k, p, _, _, op in changes
-            if (a in now or a in once) and op == ASSERT
+            if a in searched and op == ASSERT and k != ERASED
         ]
-        self.late.update(a for a, *_ in texts if a not in now)
+        if before is not after:
+            earlier = earlier_texts(self.source, t - 1, before, after, self.numbers)
+            self.late.update(a for a, *_ in earlier)
+            texts += earlier
         self.target.write_index(texts=texts)
 
     def finish(self) -> None:

@@ -421,3 +421,16 @@ def test_ids_that_the_store_gives_out_are_refused_until_it_did(store_uri: str) -
         assert named >= 2**44
         s.fact.transact([{"db/id": named, "n": 2}])
         assert s.fact.db().get(named, "n") == 2 and s.check() == []
+
+
+def test_full_text_finds_what_was_said_before_it_was_declared(store_uri: str) -> None:
+    find = '[:find [?e ...] :where [(fulltext $ :doc "fox") [[?e]]]]'
+    with Substrate.open(store_uri) as s:
+        s.fact.transact([{"db/id": 1, "doc": "a quick fox"}, {"db/id": 2, "doc": "fox " * 100}])
+        s.fact.transact([{"db/id": 1, "doc": "a lazy dog"}, {"db/id": 3, "n": 1}])
+        t = s.fact.transact("[{:db/ident :doc :db/fulltext true}]").t
+        assert s.fact.db().q(find) == [2]
+        assert sorted(s.fact.db().as_of(t - 2).q(find)) == [1, 2]
+        assert s.check() == []
+        s.reindex()
+        assert s.fact.db().q(find) == [2] and s.check() == []
