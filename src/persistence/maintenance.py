@@ -142,9 +142,12 @@ class _Replay:
         that are searched from here on."""
         searched = self._marked("fulltext", after)
         texts = [
-            (a, k, str(p), _value(self.source, k, p))
+            (a, k, str(p), text)
             for _, a, k, p, _, _, op in changes
-            if a in searched and op == ASSERT and k != ERASED
+            if a in searched
+            and op == ASSERT
+            and k != ERASED
+            and isinstance(text := _value(self.source, k, p), str)
         ]
         if before is not after:
             earlier = earlier_texts(self.source, t - 1, before, after, self.numbers)

@@ -38,35 +38,50 @@ def test_every_thread_learns_its_own_outcome(store_uri: str) -> None:
 
 
 @pytest.fixture
-def interruptible() -> Iterator[None]:
-    """A shell that starts the suite in the background has it ignore interrupts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Interrupts the main thread, once.
+
+    A signal that comes just before a thread begins to wait does not end the wait, so it is sent
+    until it is felt. And a shell that starts the suite in the background has it ignore interrupts.
+    """
+    felt = threading.Event()
+
+    def feel(*_: object) -> None:
+        if not felt.is_set():
+            felt.set()
+            raise KeyboardInterrupt
+
+    def send() -> None:
+        while not felt.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            felt.wait(0.01)
+
+    before = signal.signal(signal.SIGINT, feel)
+    yield send
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("leads", [True, False])
 def test_who_is_interrupted_takes_the_request_back_and_the_lead_goes_on(
-    store_uri: str, leads: bool
+    store_uri: str, leads: bool, interrupt: Callable[[], None]
 ) -> None:
     """Of a thread that leads and waits for the lock, and of one that waits for its leader."""
     with Substrate.open(store_uri) as s:
         commits = s._connection._commits
         others = [threading.Thread(target=s.fact.transact, args=([{"n": n}],)) for n in (1, 2)]
 
-        def interrupt() -> None:
+        def interfere() -> None:
             waited_for(lambda: len(commits.waiting) == (1 if leads else 2))
             if leads:
                 others[0].start()
                 waited_for(lambda: len(commits.waiting) == 2)
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            interrupt()
 
         with commits.lock:  # nobody commits meanwhile
             if not leads:
                 others[0].start()
                 waited_for(lambda: len(commits.waiting) == 1)
-            threading.Thread(target=interrupt).start()
+            threading.Thread(target=interfere).start()
             with pytest.raises(KeyboardInterrupt):
                 s.fact.transact([{"n": 9}])
             others[1].start()

@@ -434,3 +434,11 @@ def test_full_text_finds_what_was_said_before_it_was_declared(store_uri: str) ->
         assert s.check() == []
         s.reindex()
         assert s.fact.db().q(find) == [2] and s.check() == []
+
+
+def test_full_text_passes_over_what_is_no_text(store_uri: str) -> None:
+    with Substrate.open(store_uri) as s:
+        s.fact.transact("[{:db/ident :doc :db/fulltext true}]")
+        s.fact.transact([{"db/id": 1, "doc": 7}, {"db/id": 2, "doc": "seven"}])
+        assert s.fact.db().q('[:find [?e ...] :where [(fulltext $ :doc "seven") [[?e]]]]') == [2]
+        assert s.fact.db().get(1, "doc") == 7 and s.check() == []

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import attrs
@@ -24,7 +24,10 @@ from persistence.stm.outbox import ATTEMPTS, Delivery
 from persistence.stm.reference import Ref
 from persistence.stm.transaction import Transaction
 from persistence.stm.txn import Txn
+from persistence.stm.waits import actor
 from persistence.stm.watching import Change, Predicate
+
+T = TypeVar("T")
 
 
 @attrs.frozen(repr=False)
@@ -148,7 +151,7 @@ class AsyncTxn:
         for it: `serial_after` is for bodies that run in a thread.
         """
         if not inspect.iscoroutinefunction(body):
-            return await asyncio.to_thread(lambda: self._txn.run(body, *args, **settings))
+            return await _in_thread(lambda: self._txn.run(body, *args, **settings))
         value = None
         async for attempt in self.attempts(**settings):
             async with attempt as transaction:
@@ -161,7 +164,7 @@ class AsyncTxn:
         """See :meth:`Txn.attempts`: `async for attempt in …: async with attempt as tx:`."""
         settings = {"serial_after": None, **settings}
         plain: Iterator[AbstractContextManager[Transaction]] = self._txn.attempts(**settings)
-        while (attempt := await asyncio.to_thread(next, plain, None)) is not None:
+        while (attempt := await _in_thread(next, plain, None)) is not None:
             yield _attempt(attempt)
 
     def once(self, **settings: Any) -> AbstractAsyncContextManager[AsyncTransaction]:
@@ -221,15 +224,24 @@ async def _attempt(
     attempt: AbstractContextManager[Transaction],
 ) -> AsyncIterator[AsyncTransaction]:
     """A plain attempt whose beginning and end, where it waits, are in a thread."""
-    transaction = await asyncio.to_thread(attempt.__enter__)
+    transaction = await _in_thread(attempt.__enter__)
     try:
         yield AsyncTransaction(transaction)
     except BaseException as error:
         kind, told, trace = type(error), error, error.__traceback__
-        if not await asyncio.to_thread(lambda: attempt.__exit__(kind, told, trace)):
+        if not await _in_thread(lambda: attempt.__exit__(kind, told, trace)):
             raise
     else:
-        await asyncio.to_thread(attempt.__exit__, None, None, None)
+        await _in_thread(attempt.__exit__, None, None, None)
+
+
+async def _in_thread(function: Callable[..., T], *args: Any) -> T:
+    """What *function* gives in a thread, where bodies and waits are those of this task."""
+    token = actor.set(asyncio.current_task())
+    try:
+        return await asyncio.to_thread(function, *args)
+    finally:
+        actor.reset(token)
 
 
 async def _carried_out(body: Callable[..., Any], child: AsyncTransaction, args: Any) -> Any:

@@ -9,8 +9,9 @@ each what the other one needs, then nobody would ever go on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 import attrs
@@ -24,18 +25,28 @@ from persistence.transact.operations import Ensure, RetractEntity
 REMEDY: Final = "commit the outer transaction first, or run the inner one inside it: tx.run(body)"
 
 
+# Who runs bodies and waits, where it is not the thread: a task, whose calls are in any thread.
+actor: ContextVar[Hashable | None] = ContextVar("actor", default=None)
+
+
+def _me() -> Hashable:
+    task = actor.get()
+    return threading.get_ident() if task is None else task
+
+
 @attrs.define(eq=False)
 class Waits:
-    """The bodies under way and the waits of each thread, for the transactions of one line."""
+    """The bodies under way and the waits of each actor, a thread or a task, for the transactions
+    of one line."""
 
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
-    _bodies: dict[int, list[Transaction]] = attrs.field(factory=dict, init=False)
-    _waiting: dict[int, Footprints] = attrs.field(factory=dict, init=False)
+    _bodies: dict[Hashable, list[Transaction]] = attrs.field(factory=dict, init=False)
+    _waiting: dict[Hashable, Footprints] = attrs.field(factory=dict, init=False)
 
     @contextmanager
     def body(self, transaction: Transaction) -> Iterator[None]:
-        """Inside, this thread is carrying out the body of *transaction*."""
-        me = threading.get_ident()
+        """Inside, this actor is carrying out the body of *transaction*."""
+        me = _me()
         bodies = self._bodies.setdefault(me, [])
         bodies.append(transaction)
         try:
@@ -47,14 +58,14 @@ class Waits:
 
     @contextmanager
     def wait(self, reads: Footprints) -> Iterator[None]:
-        """Inside, this thread waits for a change of what was read.
+        """Inside, this actor waits for a change of what was read.
 
         Raises:
-            WaitCycle: only this thread, or one that waits for it, is about to change that.
+            WaitCycle: only this actor, or one that waits for it, is about to change that.
         """
-        me = threading.get_ident()
+        me = _me()
         if me not in self._bodies:
-            yield  # nothing waits for a thread outside of all bodies
+            yield  # nothing waits for an actor outside of all bodies
             return
         with self._lock:
             self._waiting[me] = reads
@@ -70,23 +81,23 @@ class Waits:
             with self._lock:
                 del self._waiting[me]
 
-    def _comes_back(self, me: int) -> bool:
+    def _comes_back(self, me: Hashable) -> bool:
         """Whether the waits that start at *me* lead back to it."""
         pending, seen = [me], {me}
         while pending:
-            for thread in self._needed(self._waiting[pending.pop()]):
-                if thread == me:
+            for one in self._needed(self._waiting[pending.pop()]):
+                if one == me:
                     return True
-                if thread in self._waiting and thread not in seen:
-                    seen.add(thread)
-                    pending.append(thread)
+                if one in self._waiting and one not in seen:
+                    seen.add(one)
+                    pending.append(one)
         return False
 
-    def _needed(self, reads: Footprints) -> list[int]:
-        """The threads whose bodies are about to change what was read."""
+    def _needed(self, reads: Footprints) -> list[Hashable]:
+        """The actors whose bodies are about to change what was read."""
         return [
-            thread
-            for thread, bodies in [*self._bodies.items()]
+            one
+            for one, bodies in [*self._bodies.items()]
             if any(_writes(body.state, reads) for body in [*bodies])
         ]
 

@@ -447,7 +447,7 @@ def _texts(
     return [
         (a, k, str(payload), typed.python((k, payload)))
         for _, a, k, payload, _, _, op in changes
-        if a in wanted and op == ASSERT
+        if a in wanted and op == ASSERT and isinstance(typed.python((k, payload)), str)
     ]
 
 
