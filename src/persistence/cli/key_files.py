@@ -140,8 +140,8 @@ def _encrypted(data: bytes) -> bool:
         pkcs8.read(data, None)
     except pkcs8.PassphraseMissing:
         return True
-    except ValueError:
-        pass  # what it is instead, importing it tells
+    except ValueError:  # importing it tells what it is instead
+        return False
     return False
 
 

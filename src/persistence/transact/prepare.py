@@ -45,6 +45,7 @@ from persistence.store.protocol import INDEXED
 from persistence.transact import check, tuples
 from persistence.transact.base import Base
 from persistence.transact.cells import Cells, Group
+from persistence.transact.declared import evolve, with_declarations
 from persistence.transact.forms import Parser
 from persistence.transact.operations import CURRENT_TX, Add, Operation, Tempid
 from persistence.transact.plain import Plain, plainly
@@ -210,7 +211,7 @@ def _decided(
         since = min([span[0], *(start for batch in forms.batches for start in batch.starts())])
     else:
         forms = _sequence(read(forms) if isinstance(forms, str) else forms)
-        provisional = _with_declarations(base, forms)
+        provisional = with_declarations(base, forms)
         parser = Parser(provisional, call, default_span=span)
         groups = [Group(span, parser.parse(forms), parser.rare)]
         since = parser.since
@@ -246,7 +247,7 @@ def _decided(
     check.unique(cells, provisional, changes)
     check.raise_all(problems)
     declares = not boot.SCHEMA_IDS.isdisjoint(changed)
-    schema, reindex = _evolve(base, typed, changes, declares)
+    schema, reindex = evolve(base, typed, changes, declares)
     prepared = _prepared(
         base,
         t=t,
@@ -449,75 +450,6 @@ def _texts(
         for _, a, k, payload, _, _, op in changes
         if a in wanted and op == ASSERT and isinstance(typed.python((k, payload)), str)
     ]
-
-
-# ------------------------------------------------------------------------ schema
-
-
-def _with_declarations(base: Base, forms: Iterable[Any]) -> Schema:
-    """The schema under which *forms* are read: attributes that they declare count already, so
-    that one transaction can declare an attribute and use it."""
-    declared = [
-        form
-        for form in forms
-        if type(form) not in _VECTORS
-        and isinstance(form, Mapping)
-        and not _IDENT_KEYS.isdisjoint(form)
-    ]
-    if not declared:
-        return base.schema
-    known = Parser(base.schema, lambda *_: (), default_span=(0, FOREVER))
-    facts = []
-    for index, form in enumerate(declared, start=1):
-        known.operations.clear()
-        known.map(form)
-        for op in known.operations:
-            if isinstance(op, Add) and op.attribute.ident in boot.BUILT_IN_IDS:
-                facts.append((-index, op.attribute.ident, _frozen(op.value)))
-    new = evolution.build(facts, base.numbers)
-    attributes = dict(base.schema.attributes)
-    for ident, attribute in new.attributes.items():
-        if ident not in attributes or attribute.entity is not None:
-            old = base.schema[ident]
-            if old.entity is None:
-                attributes[ident] = attribute
-    schema = Schema(attributes, base.schema.idents, dict(base.schema.specs))
-    return schema
-
-
-_IDENT_KEYS = frozenset((boot.IDENT, str(boot.IDENT), boot.IDENT.name))
-_VECTORS = (list, tuple)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _evolve(
-    base: Base, typed: Typed, changes: Sequence[Change], touched: bool
-) -> tuple[Schema, list[tuple[int, int]]]:
-    """The schema after the transaction, and the attributes whose index entry switches."""
-    if not touched and not typed.attributes:
-        return base.schema, []
-    if not touched:
-        attributes = dict(base.schema.attributes)
-        for ident, number in typed.attributes.items():
-            attributes[ident] = attrs.evolve(base.schema[ident], id=number)
-        return Schema(attributes, base.schema.idents, base.schema.specs), []
-    live = base.live_attributes(boot.SCHEMA_IDS)
-    rows = check.new_facts(live, changes, boot.SCHEMA_IDS)
-    names = {n: ident for ident, n in boot.BUILT_IN_IDS.items()}
-    facts = [(e, names[a], typed.python((k, payload))) for e, a, k, payload in rows]
-    schema = evolution.build(facts, {**base.numbers, **typed.attributes})
-    evolution.check_tuples(schema)
-    check.evolution(base, evolution.demands(base.schema, schema), changes)
-    reindex = [
-        (stored, int(attribute.indexed))
-        for ident, attribute in schema.attributes.items()
-        if (stored := base.numbers.get(ident)) is not None
-        and attribute.indexed != base.schema[ident].indexed
-    ]
-    return schema, reindex
 
 
 __all__ = ["Prepared", "prepare", "prepare_batch"]
