@@ -19,7 +19,23 @@ PersistenceError
 │   │   └── MergeConflict      two branches that say different things; lists all
 │   ├── QueryError             a query or pull pattern that cannot be run
 │   │   └── UnboundVariable    names the variables
-│   └── ImportRefused          rows of an import that were refused
+│   ├── ImportRefused          rows of an import that were refused
+│   ├── SpecError              a value that does not conform; lists every problem
+│   ├── PlanError              a plan that is none; names the path and the fix
+│   ├── TraceError             a trace that is unknown, damaged or of another version
+│   ├── MessageError           a file of messages that cannot be read; names the place
+│   ├── PolicyError            rules that cannot be read
+│   ├── SearchError            a search that cannot be carried out, or a score that is none
+│   ├── PromotionRefused       a skill without the evidence it needs
+│   └── UnhandledEffect        an operation that no handler answers
+├── EffectError                an effect that gave no result; recorded like any other
+│   ├── EffectDenied           a policy or a person said no
+│   ├── EffectFailed           what performs it raised; `kind` names what
+│   ├── EffectTimedOut         it took longer than it was given
+│   ├── EffectAborted          it was interrupted, or its process died under it
+│   ├── BudgetSpent            a run's tokens, money, calls or time are used up
+│   ├── Diverged               a replay asked for what the record does not hold
+│   └── PlanStopped            a run that was told to stop, and can go on
 ├── BudgetExceeded             a query over its time or row budget
 ├── TransactionFailed          a body that ran and was not committed
 │   ├── Conflict               what it read has changed since; safe to retry
@@ -151,6 +167,74 @@ class UnboundVariable(QueryError):
 
 class ImportRefused(InputError):
     """Rows that an import refused; `refused` lists them."""
+
+
+class SpecError(InputError):
+    """A value that does not conform to its spec; `problems` lists path, reason and fix of each."""
+
+
+class PlanError(InputError):
+    """A plan that is none, or an edit that cannot be made; `problems` lists path and fix."""
+
+
+class TraceError(InputError):
+    """A trace that the store does not hold, that is damaged, or of another version."""
+
+
+class MessageError(InputError):
+    """A file of messages or runs that cannot be read; `place` names where."""
+
+
+class PolicyError(InputError):
+    """Rules of a policy that cannot be read."""
+
+
+class SearchError(InputError):
+    """A search that cannot be carried out: its budget, its moves, or a score that is none."""
+
+
+class PromotionRefused(InputError):
+    """A skill that lacks evidence or approval; `missing` lists what."""
+
+
+class UnhandledEffect(InputError):
+    """An operation that no handler answers; nothing was performed."""
+
+
+class EffectError(PersistenceError):
+    """An effect that gave no result; `operation` and `place` name it."""
+
+
+class EffectDenied(EffectError):
+    """A policy, or the person it asked, said no; `verdict` tells the rule."""
+
+
+class EffectFailed(EffectError):
+    """What performs the effect raised; `kind` is the name of the exception's class."""
+
+    @property
+    def kind(self) -> str:
+        return str(self.data.get("kind", ""))
+
+
+class EffectTimedOut(EffectError):
+    """The effect took longer than it was given; `seconds` tells how much that was."""
+
+
+class EffectAborted(EffectError):
+    """The effect was interrupted; what it did outside is not known."""
+
+
+class BudgetSpent(EffectError):
+    """A budget of the run is used up; `budget` names it, `allowed` and `spent` give the numbers."""
+
+
+class Diverged(EffectError):
+    """A replay asked for what the record does not hold; `expected` and `found` tell the steps."""
+
+
+class PlanStopped(EffectError):
+    """The run was told to stop; `run` names it, and it can be resumed."""
 
 
 class BudgetExceeded(PersistenceError):
