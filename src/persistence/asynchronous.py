@@ -25,6 +25,7 @@ from persistence.branches import MAIN, Line
 from persistence.connection import Listener
 from persistence.datoms import Datom, InstantLike
 from persistence.db import Db, Report
+from persistence.effects import AsyncEffects
 from persistence.erasing import Erasure
 from persistence.merging import Merge
 from persistence.stm.awaited import AsyncTxn
@@ -134,14 +135,15 @@ class AsyncFacts:
 
 
 class AsyncOnBranch:
-    """One branch, awaited: `fact` reads and writes it, `txn` runs transactions on it. See
-    :class:`OnBranch`."""
+    """One branch, awaited: `fact` reads and writes it, `txn` runs transactions on it, `effect`
+    runs agents. See :class:`OnBranch`."""
 
     def __init__(self, branch: OnBranch) -> None:
         self.name = branch.name
         self.number = branch.number
         self.fact = AsyncFacts(branch.fact)
         self.txn = AsyncTxn(branch.txn)
+        self.effect = AsyncEffects(branch.effect)
 
     def __repr__(self) -> str:
         return f"<async branch {self.name!r}>"
@@ -284,6 +286,7 @@ class AsyncSubstrate:
         self.fact = AsyncFacts(substrate.fact)
         self.branch = AsyncBranches(substrate.branch)
         self.txn = AsyncTxn(substrate.txn)
+        self.effect = AsyncEffects(substrate.effect)
         self.audit = AsyncAudit(substrate.audit)
 
     @classmethod

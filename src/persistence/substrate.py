@@ -16,6 +16,7 @@ from persistence.clock import Clock
 from persistence.connection import Connection, Listener
 from persistence.datoms import InstantLike, instant
 from persistence.db import Db, Report
+from persistence.effects import Effects
 from persistence.importing import BATCH, Imported, Plan, import_file
 from persistence.maintenance import check, reindex
 from persistence.query import FunctionRegistry
@@ -138,7 +139,7 @@ def _is_instant(x: int | bytes | InstantLike) -> TypeGuard[InstantLike]:
 
 class OnBranch:
     """One branch of a store, used as the main line is: `fact` reads and writes it, `txn`
-    runs transactions on it.
+    runs transactions on it, `effect` runs agents.
 
     >>> with Substrate.open(":memory:") as s:
     ...     _ = s.fact.transact([{"db/id": "p", "plan/city": "Rome"}])
@@ -153,6 +154,7 @@ class OnBranch:
         self.number = number
         self.fact = Facts(connection, number)
         self.txn = Txn(connection, branch=number)
+        self.effect = Effects(connection, self.txn, branch=number)
 
     def __repr__(self) -> str:
         return f"<branch {self.name!r}>"
@@ -209,6 +211,7 @@ class Substrate:
         self.fact = Facts(connection)
         self.branch = BranchSpace(connection)
         self.txn = Txn(connection)
+        self.effect = Effects(connection, self.txn)
         self.audit = Audit(connection)
 
     @classmethod

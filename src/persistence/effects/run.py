@@ -1,0 +1,358 @@
+"""One run of an agent: whatever it asks of the outside passes through here, and is recorded.
+
+There is no ambient state: a run is an object that is handed on. Threads may share it; those whose
+order is not settled use a `scope` each, so that the record does not depend on who was faster.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from uuid import UUID, uuid4
+
+import attrs
+
+from persistence.clock import Clock, SystemClock
+from persistence.db import Db
+from persistence.effects.answers import Answers
+from persistence.effects.call import Call, Scope, form
+from persistence.effects.drive import carry
+from persistence.effects.effect import Effect
+from persistence.effects.handler import Around, Handler, Handlers, matching
+from persistence.effects.ledger import Ledger, Memory, Recorder
+from persistence.effects.outcome import ended, error_of, failure
+from persistence.effects.step import BEGUN, Step
+from persistence.effects.trace import RUNNING, Trace
+from persistence.errors import PlanStopped, UnhandledEffect, ValueRefused
+from persistence.values import Keyword, Map, Value, encode, freeze, keyword
+
+T = TypeVar("T")
+
+DONE: Final = Keyword("done")
+FAILED: Final = Keyword("failed")
+STOPPED: Final = Keyword("stopped")
+
+NOW: Final = Keyword("clock/now")
+DRAW: Final = Keyword("random/draw")
+BASIS: Final = Keyword("db/basis")
+TRANSACT: Final = Keyword("db/transact")
+
+Reading = Callable[[Map], Db]
+
+
+@attrs.define(eq=False)
+class _Asked:
+    """A call on its way, and what it is recorded as."""
+
+    call: Call
+    args: Map
+    asked: bytes
+    at: int
+    n: int | None = None
+
+
+class RunBase:
+    """What runs that wait and runs that await have in common."""
+
+    def __init__(
+        self,
+        name: str,
+        handlers: Iterable[Handler] = (),
+        *,
+        id: UUID | None = None,
+        clock: Clock | None = None,
+        recorder: Recorder | None = None,
+        answers: Answers | None = None,
+        write_ahead: Iterable[Keyword | str] = (),
+        reading: Reading | None = None,
+        origin: Trace | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.name = name
+        self.id = id or uuid4()
+        self.handlers = handlers if isinstance(handlers, Handlers) else Handlers(handlers)
+        self.result: Value = None
+        self.status = RUNNING
+        self.error: Map | None = None
+        around = [each for each in self.handlers if isinstance(each, Around)]
+        self._redactors = [each.redact for each in around if each.redact is not None]
+        self._seen = [each.seen for each in around if each.seen is not None]
+        self._clock = clock or SystemClock()
+        self._origin = Trace(self.id, name, ()) if origin is None else origin
+        self._ledger = Ledger(recorder or Memory(), self._origin.steps)
+        self._answers = answers
+        self._ahead = matching(write_ahead)
+        self._reading = reading
+        self._sleep = sleep
+        self._scope: Scope = ()
+        self._to: str | None = None
+        self._masked: tuple[str, ...] = ()
+        self._main: Any = self
+
+    # ------------------------------------------------------------------- views
+
+    def named(self, name: str) -> Self:
+        """This run, with operations going to the terminal handler *name*.
+
+        The handlers around it are passed as ever.
+        """
+        return self._view(_to=name)
+
+    def mask(self, name: str) -> Self:
+        """This run, with operations passing by the first handler *name*, once for each mask.
+
+        Raises:
+            PolicyError: it is a guard, such as a policy or a budget; or there is none.
+        """
+        self.handlers.maskable(name)
+        return self._view(_masked=(*self._masked, name))
+
+    def scope(self, label: Value) -> Self:
+        """This run, with places of its own: for work whose order beside others is not settled.
+
+        The same label again, in the same scope, opens another one.
+        """
+        return self._view(_scope=self._ledger.child(self._scope, freeze(label)))
+
+    def _view(self, **changes: Any) -> Self:
+        view = copy.copy(self)
+        for name, value in changes.items():
+            setattr(view, name, value)
+        return view
+
+    # ------------------------------------------------------------------ record
+
+    @property
+    def trace(self) -> Trace:
+        """What has been recorded so far."""
+        main = self._main
+        return attrs.evolve(
+            self._origin,
+            steps=tuple(self._ledger.steps),
+            status=main.status,
+            result=main.result,
+            error=main.error,
+        )
+
+    def check(self, ops: Iterable[Keyword | str]) -> None:
+        """Makes sure that every operation among *ops* reaches a terminal handler.
+
+        Raises:
+            UnhandledEffect: names those that do not.
+        """
+        holes = self.handlers.check(ops)
+        if holes:
+            raise UnhandledEffect(
+                f"no handler performs {', '.join(map(str, holes))}",
+                hint="add a terminal handler for each of them",
+                operation=holes[0],
+                operations=holes,
+            )
+
+    def __repr__(self) -> str:
+        return f"<run {self.name!r} {self.id}: {self._main.status.name}>"
+
+    # ---------------------------------------------------------------- the steps
+
+    def _begin(self, op: Keyword | str, args: Mapping[str, Any]) -> _Asked:
+        named, given = keyword(op), {name: freeze(value) for name, value in args.items()}
+        recorded, asked = self._recorded(named, given)
+        place, occurrence = self._ledger.ask(self._scope, asked)
+        call = Call(named, given, self._scope, place, occurrence, self.id)
+        began = _Asked(call, recorded, asked, self._clock.now())
+        if named is TRANSACT:  # its step is written in the transaction it is about
+            call.notes["step"] = lambda result: self._step(began, result=result)
+        return began
+
+    def _recorded(self, op: Keyword, args: Mapping[str, Value]) -> tuple[Map, bytes]:
+        recorded: Value = form(args)
+        for redact in self._redactors:
+            recorded = redact(op, recorded)
+        assert isinstance(recorded, Map)
+        return recorded, encode((op, recorded))
+
+    def _answered(self, asked: _Asked) -> Step | None:
+        """The recorded step that answers; where another call shall be made, it is put in place."""
+        if self._answers is None:
+            return None
+        found = self._answers.answer(asked.call, asked.asked)
+        if isinstance(found, Call):
+            asked.call = found
+            asked.args, asked.asked = self._recorded(found.op, found.args)
+            return None
+        if found is not None:
+            if not self._answers.stored:
+                n = self._ledger.number()
+                found = found if found.n == n else attrs.evolve(found, n=n)
+                self._ledger.add(found)
+            for seen in self._seen:
+                seen(found)
+        return found
+
+    def _write_ahead(self, asked: _Asked) -> None:
+        if self._ahead(asked.call.op):
+            asked.n = self._ledger.number()
+            self._ledger.recorder.ahead(self._step(asked, status=BEGUN))
+
+    def _keep(self, asked: _Asked, value: Any) -> Step:
+        """The step of a call that gave *value*, recorded."""
+        try:
+            result = freeze(value)
+        except ValueRefused as refused:
+            refused.hint = "let it give EDN data, or wrap it with @effect(result=…)"
+            raise self._lose(asked, refused) from refused
+        kept = asked.call.notes.pop("kept", None)
+        step = self._step(asked, result=result) if kept is None else kept
+        self._ledger.add(step, kept=kept is not None)
+        return step
+
+    def _lose(self, asked: _Asked, error: BaseException) -> BaseException:
+        """The error to raise for a call that gave none; the step is recorded."""
+        status, told, raised = failure(asked.call, error)
+        self._ledger.add(self._step(asked, status=status, error=told))
+        return raised
+
+    def _step(self, asked: _Asked, **outcome: Any) -> Step:
+        call = asked.call
+        if asked.n is None:
+            asked.n = self._ledger.number()
+        if outcome.get("result") is not None:
+            for redact in self._redactors:
+                outcome["result"] = redact(call.op, outcome["result"])
+        return Step(
+            op=call.op,
+            args=asked.args,
+            n=asked.n,
+            verdict=freeze(call.notes.get("verdict")),
+            cost=freeze(call.notes["cost"]) if "cost" in call.notes else None,
+            scope=call.scope,
+            place=call.place,
+            occurrence=call.occurrence,
+            at=asked.at,
+            took=max(0, self._clock.now() - asked.at),
+            asked=asked.asked,
+            **outcome,
+        )
+
+    def _read(self, step: Step) -> Db:
+        assert self._reading is not None and isinstance(step.result, Map)
+        db = self._reading(step.result)
+        return db if self._answers is None else self._answers.database(db, step.place)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Ends the run, done or because of *error*, and records how; a view ends nothing."""
+        main = self._main
+        if main is not self or main.status is not RUNNING:
+            return
+        if error is not None:
+            main.error = ended(error)
+        main.result = freeze(main.result)
+        if error is None:
+            main.status = DONE
+        else:
+            main.status = STOPPED if isinstance(error, PlanStopped) else FAILED
+        self._ledger.recorder.end(main.status, main.result, main.error)
+
+
+class Run(RunBase):
+    """A run of an agent. `Effects.run` gives one that is recorded in a store; one that is made
+    here keeps its trace in memory.
+
+    >>> from persistence.effects import Terminal
+    >>> with Run("greet", [Terminal("tools", {"tool/greet": lambda name: f"Hi {name}"})]) as run:
+    ...     run.result = run.perform("tool/greet", name="Ada")
+    >>> run.result, [str(step) for step in run.trace]
+    ('Hi Ada', ['0 :tool/greet done'])
+    """
+
+    def perform(self, op: Keyword | str | Effect[Any], /, **args: Any) -> Any:
+        """Performs the operation *op* through the handlers, records it, and gives its result.
+
+        Arguments and result are EDN values; lists come back as tuples, dicts as `Map`s. An
+        operation that was wrapped with `effect` may be given in place of its name; its specs are
+        then held against arguments and result.
+
+        Raises:
+            UnhandledEffect: no handler performs it.
+            EffectDenied, BudgetSpent, EffectTimedOut: a handler did not let it through.
+            EffectFailed: what performs it raised; `kind` names the exception.
+            SpecError: an argument or the result does not conform.
+            Diverged: in a replay, the record does not hold it.
+        """
+        if isinstance(op, Effect):
+            return op.given(self._perform(op.op, op.taken(args)).result)
+        return self._perform(op, args).result
+
+    def _perform(self, op: Keyword | str, args: Mapping[str, Any]) -> Step:
+        asked = self._begin(op, args)
+        step = self._answered(asked)
+        if step is not None:
+            return given(step)
+        try:
+            chain = self.handlers.chain(asked.call.op, self._to, self._masked)
+            self._write_ahead(asked)
+            value = carry(chain, asked.call, self._sleep)
+        except BaseException as error:
+            raised = self._lose(asked, error)
+            if raised is error:
+                raise
+            raise raised from error
+        return self._keep(asked, value)
+
+    def now(self) -> datetime:
+        """The time, by the run's clock: recorded, so that a replay sees the same."""
+        moment = self.perform(NOW)
+        assert isinstance(moment, datetime)
+        return moment
+
+    def random(self) -> float:
+        """A number from 0.0 up to 1.0, by the run's seed: recorded, like all effects."""
+        return float(self.perform(DRAW))
+
+    def choice(self, options: Sequence[T]) -> T:
+        """One of *options*, drawn with :meth:`random`."""
+        return options[int(self.random() * len(options))]
+
+    def db(self) -> Db:
+        """The database as it is now; a replay gets it as it was then.
+
+        Raises:
+            UnhandledEffect: the run has no store.
+        """
+        return self._read(self._perform(BASIS, {}))
+
+    def transact(self, forms: Any, **options: Any) -> Mapping[str, int]:
+        """Commits *forms* together with the record of this step; gives the ids of tempids.
+
+        Options are those of :meth:`Facts.transact`. After a crash it is either both there or
+        neither.
+
+        Raises:
+            UnhandledEffect: the run has no store.
+            EffectFailed: the transaction was refused; nothing was written.
+        """
+        found: Map = self.perform(TRANSACT, forms=forms, **options)
+        return {key.name: e for key, e in found.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
+
+def given(step: Step) -> Step:
+    """*step*, if it is done; else what it came to is raised."""
+    error = error_of(step)
+    if error is not None:
+        raise error
+    return step

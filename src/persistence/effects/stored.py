@@ -1,0 +1,142 @@
+"""Keeps the steps of a run in a store: each before its result is given, or all at the end."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+
+from persistence.connection import Connection
+from persistence.db import Db, Report
+from persistence.effects import facts
+from persistence.effects.call import Call
+from persistence.effects.handler import Terminal
+from persistence.effects.run import BASIS, TRANSACT
+from persistence.effects.step import Step
+from persistence.effects.trace import Trace
+from persistence.errors import InputError
+from persistence.stm import Txn
+from persistence.values import Keyword, Map, Value, from_micros
+
+_T: Final = Keyword("t")
+_INSTANT: Final = Keyword("instant")
+_CHUNK: Final = 5_000  # steps of one transaction, when they are written together
+
+
+class Stored:
+    """The recorder of one run in one store.
+
+    With *each* a step is durable before its result is given to the agent; else the steps are
+    written when the run ends, and a crash loses them.
+    """
+
+    waits = True
+
+    def __init__(
+        self, connection: Connection, txn: Txn, branch: int, trace: Trace, *, each: bool = True
+    ) -> None:
+        self._connection, self._txn, self._branch = connection, txn, branch
+        self._trace = trace
+        self._each = each
+        self._entity: Any = None
+        self._begun: dict[tuple[Any, int], int] = {}
+        self._waiting: list[Step] = []
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Writes down that the run has begun.
+
+        Raises:
+            InputError: there is a run with this id.
+        """
+        db = self._connection.db(self._branch)
+        declarations = facts.missing(db.schema)
+        if declarations:
+            self._transact(declarations)
+        elif db.entid([facts.RUN_ID, self._trace.id]) is not None:
+            raise InputError(
+                f"there is a run {self._trace.id}",
+                hint="go on with it by s.effect.resume, or leave the id out",
+                run=self._trace.id,
+            )
+        parent = None if self._trace.parent is None else [facts.RUN_ID, self._trace.parent]
+        form: dict[Any, Any] = {":db/id": "run", **facts.run_form(self._trace, parent)}
+        self._entity = self._transact([form]).tempids["run"]
+
+    def go_on(self) -> None:
+        """Takes up the run where it was left."""
+        db = self._connection.db(self._branch)
+        self._entity = db.entid([facts.RUN_ID, self._trace.id])
+        self._begun = facts.unfinished(db, self._entity)
+        self._transact([{":db/id": self._entity, facts.RUN_STATUS: Keyword("running")}])
+
+    def ahead(self, step: Step) -> None:
+        at = (step.scope, step.place)
+        if at not in self._begun:
+            form: dict[Any, Any] = {":db/id": "step", **facts.step_form(step, self._entity)}
+            self._begun[at] = self._transact([form]).tempids["step"]
+
+    def add(self, step: Step) -> None:
+        if self._each:
+            self._transact([self._form(step)])
+        else:
+            with self._lock:
+                self._waiting.append(step)
+
+    def end(self, status: Keyword, result: Value, error: Map | None) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), _CHUNK):
+            self._transact([self._form(step) for step in waiting[start : start + _CHUNK]])
+        trace = attrs.evolve(
+            facts.load(self._connection.db(self._branch), self._trace.id),
+            status=status,
+            result=result,
+            error=error,
+        )
+        self._transact([facts.end_form(self._entity, trace)])
+
+    def _form(self, step: Step) -> dict[Any, Any]:
+        form = facts.step_form(step, self._entity)
+        begun = self._begun.pop((step.scope, step.place), None) if self._begun else None
+        return form if begun is None else {":db/id": begun, **form}
+
+    def _transact(self, forms: Any) -> Report:
+        return self._connection.transact(forms, branch=self._branch)
+
+    # ------------------------------------------------------------------- the facts
+
+    @property
+    def terminal(self) -> Terminal:
+        """Performs what a run asks of its own store."""
+        return Terminal("facts", {BASIS: self._basis, TRANSACT: self._together}, takes_call=True)
+
+    def reading(self, basis: Map) -> Db:
+        """The database value that *basis*, a recorded result, names."""
+        moment = basis[_INSTANT]
+        assert isinstance(moment, datetime)
+        return self._connection.db(self._branch).as_of(basis[_T]).valid_at(moment)
+
+    def _basis(self, call: Call) -> Map:
+        db = self._connection.db(self._branch)
+        return Map({_T: db.basis, _INSTANT: from_micros(db.instant)})
+
+    def _together(self, call: Call) -> Map:
+        """Commits facts and the step that says so in one transaction."""
+        args = dict(call.args)
+        forms = args.pop("forms")
+        options: dict[str, Any] = {
+            name: args.pop(name) for name in ("meta", "author") if name in args
+        }
+
+        def body(tx: Any) -> tuple[Map, Step]:
+            report = tx.transact(forms, **args)
+            ids = Map({Keyword(str(name)): e for name, e in report.tempids.items()})
+            step: Step = call.notes["step"](ids)
+            tx.transact([facts.step_form(step, self._entity)])
+            return ids, step
+
+        ids, call.notes["kept"] = self._txn.run(body, **options)
+        return ids

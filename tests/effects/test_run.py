@@ -1,0 +1,275 @@
+"""A run: what it asks for is performed through its handlers, and on record."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from persistence import Keyword, Substrate
+from persistence.effects import Around, AsyncRun, Handlers, Run, Terminal, Within, named
+from persistence.errors import (
+    Diverged,
+    EffectAborted,
+    EffectFailed,
+    EffectTimedOut,
+    PolicyError,
+    TraceError,
+    UnhandledEffect,
+    ValueRefused,
+)
+
+STATUS = "[:find ?n ?op ?status :where [?s :step/n ?n] [?s :step/op ?op] [?s :step/status ?status]]"
+
+
+def search(query: str) -> list[Any]:
+    return [query, {"hits": 2}]
+
+
+def fail() -> None:
+    raise KeyError("seat")
+
+
+TOOLS = Terminal("tools", {"tool/search": search, "tool/fail": fail})
+
+
+def agent(run: Run) -> Any:
+    """Calls alike, draws, the time, facts, a failure."""
+    found = [run.perform("tool/search", query="tea") for _ in range(2)]
+    if run.random() < 2:
+        run.random()
+    run.now()
+    ids = run.transact([{"db/id": "tea", "item/name": "tea"}])
+    names = run.db().q("[:find [?n ...] :where [_ :item/name ?n]]")
+    with pytest.raises(EffectFailed) as failed:
+        run.perform("tool/fail")
+    return [found, ids["tea"], list(names), failed.value.kind]
+
+
+def test_every_step_is_a_fact_of_the_store(store_uri: str) -> None:
+    with Substrate.open(store_uri) as s:
+        with s.effect.run("shop", [TOOLS]) as run:
+            run.result = agent(run)
+        rows = sorted(s.fact.db().q(STATUS))
+    ops = ["tool/search", "tool/search", "random/draw", "random/draw", "clock/now"]
+    ops += ["db/transact", "db/basis", "tool/fail"]
+    assert [(n, op.name) for n, op, _ in rows] == [*enumerate(ops)]
+    assert [status.name for *_, status in rows] == ["done"] * 7 + ["failed"]
+
+
+def test_what_is_loaded_is_what_was_recorded(store_uri: str) -> None:
+    with Substrate.open(store_uri) as s:
+        with s.effect.run("shop", [TOOLS], meta={"task": 7}, code="v1") as run:
+            run.result = agent(run)
+        loaded = s.effect.trace(run.id)
+    assert loaded == run.trace
+    assert loaded.encoded == run.trace.encoded and loaded.digest == run.trace.digest
+    assert loaded.meta == {Keyword("task"): 7} and loaded.code == "v1"
+
+
+@pytest.mark.parametrize("commit", ["step", "end"])
+def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(tmp_path: Path, commit: str) -> None:
+    place, done = tmp_path / "s.db", list[str]()
+
+    def count(query: str) -> str:
+        done.append(query)
+        return query
+
+    def work(run: Run, cut: bool) -> list[Any]:
+        first = run.perform("tool/search", query="a")
+        run.transact([{"item/name": "once"}])
+        if cut:
+            raise SystemError
+        return [first, run.perform("tool/search", query="b"), run.random()]
+
+    tools = [Terminal("tools", {"tool/search": count})]
+    with Substrate.open(place) as s, pytest.raises(SystemError):
+        with s.effect.run("work", tools, commit=commit) as run:
+            work(run, cut=True)
+    with Substrate.open(place) as s:
+        assert s.effect.trace(run.id).status.name == "failed"
+        with s.effect.resume(run.id, tools) as again:
+            again.result = work(again, cut=False)
+        assert done == ["a", "b"]
+        assert s.fact.db().q("[:find (count ?e) . :where [?e :item/name]]") == 1
+        assert [step.n for step in s.effect.trace(run.id)] == [0, 1, 2, 3]
+        with pytest.raises(TraceError, match="is done"):
+            s.effect.resume(run.id, tools)
+
+
+def test_a_run_is_rewound_to_any_step(store_uri: str) -> None:
+    with Substrate.open(store_uri) as s:
+        with s.effect.run("shop", [TOOLS]) as run:
+            run.result = agent(run)
+        before = s.effect.trace(run.id)
+        for upto in range(len(before) + 1):
+            with s.effect.resume(run.id, [TOOLS], upto=upto) as again:
+                again.result = agent(again)
+            after = s.effect.trace(again.id)
+            assert (after.parent, after.upto) == (run.id, upto)
+            assert after.steps[:upto] == before.steps[:upto]
+            assert [step.op for step in after] == [step.op for step in before]
+        assert s.effect.trace(run.id) == before
+        with pytest.raises(TraceError, match="has 8 steps"):
+            s.effect.resume(run.id, upto=9)
+
+
+def test_a_program_that_has_changed_is_told_at_the_first_step_that_differs(tmp_path: Path) -> None:
+    with Substrate.open(tmp_path / "s.db") as s:
+        with pytest.raises(SystemError), s.effect.run("work", [TOOLS]) as run:
+            run.perform("tool/search", query="a")
+            raise SystemError
+        with pytest.raises(Diverged, match="step 0: the record holds :tool/search") as told:
+            with s.effect.resume(run.id, [TOOLS]) as again:
+                again.perform("tool/search", query="b")
+    assert told.value.data["expected"].args[Keyword("query")] == "a"
+
+
+def test_a_crash_in_the_middle_of_an_effect_is_on_record_when_it_is_written_ahead(
+    store_uri: str,
+) -> None:
+    keys = []
+
+    def pay(cut: bool, call: Any) -> str:
+        keys.append(call.key)
+        if cut:
+            raise KeyboardInterrupt
+        return "paid"
+
+    with Substrate.open(store_uri) as s:
+        seen = []
+
+        def bank(cut: bool) -> Terminal:
+            def perform(call: Any) -> str:
+                seen.append(sorted(s.fact.db().q(STATUS))[-1][2].name)
+                return pay(cut, call)
+
+            return Terminal("bank", {"bank/pay": perform}, takes_call=True)
+
+        with pytest.raises(KeyboardInterrupt):
+            with s.effect.run("buy", [bank(True)], write_ahead=["bank/*"]) as run:
+                run.perform("bank/pay", amount=3)
+        (step,) = s.effect.trace(run.id)
+        assert (step.status.name, step.error[Keyword("kind")]) == ("aborted", "KeyboardInterrupt")
+        with pytest.raises(EffectAborted):  # what became of it is not known, and it is said so
+            with s.effect.resume(run.id, [bank(False)]) as again:
+                again.perform("bank/pay", amount=3)
+        with s.effect.resume(run.id, [bank(False)], upto=0) as again:
+            assert again.perform("bank/pay", amount=3) == "paid"
+    assert seen == ["begun", "aborted"]
+    assert keys[0] != keys[1], "another run is another payment"
+
+
+def test_parallel_scopes_give_one_record_whoever_is_faster(tmp_path: Path) -> None:
+    def trace(order: list[str]) -> bytes:
+        with Run("race", [TOOLS]) as run:
+            scopes = {label: run.scope(label) for label in "ab"}
+            for label in order:
+                scopes[label].perform("tool/search", query="same")
+        return run.trace.encoded
+
+    assert trace(["a", "b", "a"]) == trace(["a", "a", "b"]) != trace(["b", "b", "a"])
+
+
+def test_the_check_before_a_run_and_the_run_agree() -> None:
+    handlers = Handlers([Around("cache", _half, ops=lambda op: op.name == "tool/x"), TOOLS])
+    run = Run("check", handlers)
+    for op in ("tool/search", "tool/x", "clock/now"):
+        hole = handlers.check([op]) == [Keyword(op)]
+        if hole:
+            with pytest.raises(UnhandledEffect, match="no handler performs"):
+                run.perform(op)
+        else:
+            assert run.perform(op, query="x")
+    with pytest.raises(UnhandledEffect):
+        run.check(["tool/search", "tool/x"])
+
+
+def _half(call: Any) -> Any:
+    return "cached"
+    yield
+
+
+def test_a_named_handler_is_reached_by_its_name_through_the_handlers_around() -> None:
+    def loud(call: Any) -> Any:
+        result = yield call
+        return result + "!"
+
+    handlers = [
+        Around("loud", loud),
+        Terminal("one", {"ask": lambda: "one"}),
+        named("two", Terminal("one", {"ask": lambda: "two"})),
+    ]
+    run = Run("named", handlers)
+    assert run.perform("ask") == "one!"
+    assert run.named("two").perform("ask") == "two!"
+    assert run.mask("loud").perform("ask") == "one"
+    assert run.mask("one").perform("ask") == "two!"
+    with pytest.raises(UnhandledEffect, match="named 'three'"):
+        run.named("three").perform("ask")
+
+
+def test_a_guard_cannot_be_masked() -> None:
+    run = Run("guarded", [Around("policy", _half, guard=True), TOOLS])
+    with pytest.raises(PolicyError, match="guard"):
+        run.mask("policy").perform("tool/search", query="x")
+
+
+def test_a_result_that_is_no_value_is_a_failure_on_record() -> None:
+    run = Run("odd", [Terminal("tools", {"tool/odd": lambda: object()})])
+    with pytest.raises(EffectFailed, match="ValueRefused"):
+        run.perform("tool/odd")
+    assert run.trace[0].status.name == "failed"
+    with pytest.raises(ValueRefused):
+        run.perform("tool/odd", x=object())
+
+
+def test_a_call_that_takes_too_long_is_timed_out_and_says_so_again_when_answered() -> None:
+    def limit(call: Any) -> Any:
+        return (yield Within(call, 0.01))
+
+    hold = threading.Event()
+    run = Run("slow", [Around("limit", limit), Terminal("t", {"tool/slow": hold.wait})])
+    with pytest.raises(EffectTimedOut):
+        run.perform("tool/slow")
+    hold.set()
+    assert run.trace[0].status.name == "timed-out"
+
+
+def test_a_run_that_awaits_records_the_same(tmp_path: Path) -> None:
+    async def asearch(query: str) -> list[Any]:
+        await asyncio.sleep(0)
+        return search(query)
+
+    async def main() -> bytes:
+        tools = [Terminal("tools", {"tool/search": asearch, "tool/fail": fail})]
+        async with AsyncRun("shop", tools) as run:
+            await run.perform("tool/search", query="tea")
+            with pytest.raises(EffectFailed):
+                await run.perform("tool/fail")
+        return run.trace.encoded
+
+    with Run("shop", [TOOLS]) as run:
+        run.perform("tool/search", query="tea")
+        with pytest.raises(EffectFailed):
+            run.perform("tool/fail")
+    assert asyncio.run(main()) == run.trace.encoded
+
+
+def test_a_cancelled_task_leaves_an_aborted_step(tmp_path: Path) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> str:
+        run = AsyncRun("stuck", [Terminal("tools", {"tool/never": never})])
+        task = asyncio.create_task(run.perform("tool/never"))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return run.trace[0].status.name
+
+    assert asyncio.run(main()) == "aborted"
