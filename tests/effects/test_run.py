@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from persistence import Keyword, Substrate
-from persistence.effects import Around, AsyncRun, Handlers, Run, Terminal, Within, named
+from persistence.effects import Around, AsyncRun, Call, Handlers, Run, Terminal, Within, named
 from persistence.errors import (
     Diverged,
     EffectAborted,
@@ -86,9 +89,12 @@ def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(tmp_path: Path, c
         return [first, run.perform("tool/search", query="b"), run.random()]
 
     tools = [Terminal("tools", {"tool/search": count})]
-    with Substrate.open(place) as s, pytest.raises(SystemError):
-        with s.effect.run("work", tools, commit=commit) as run:
-            work(run, cut=True)
+    with (
+        Substrate.open(place) as s,
+        pytest.raises(SystemError),
+        s.effect.run("work", tools, commit=commit) as run,
+    ):
+        work(run, cut=True)
     with Substrate.open(place) as s:
         assert s.effect.trace(run.id).status.name == "failed"
         with s.effect.resume(run.id, tools) as again:
@@ -122,45 +128,89 @@ def test_a_program_that_has_changed_is_told_at_the_first_step_that_differs(tmp_p
         with pytest.raises(SystemError), s.effect.run("work", [TOOLS]) as run:
             run.perform("tool/search", query="a")
             raise SystemError
-        with pytest.raises(Diverged, match="step 0: the record holds :tool/search") as told:
-            with s.effect.resume(run.id, [TOOLS]) as again:
-                again.perform("tool/search", query="b")
+        with (
+            pytest.raises(Diverged, match="step 0: the record holds :tool/search") as told,
+            s.effect.resume(run.id, [TOOLS]) as again,
+        ):
+            again.perform("tool/search", query="b")
     assert told.value.data["expected"].args[Keyword("query")] == "a"
 
 
-def test_a_crash_in_the_middle_of_an_effect_is_on_record_when_it_is_written_ahead(
-    store_uri: str,
-) -> None:
-    keys = []
-
-    def pay(cut: bool, call: Any) -> str:
-        keys.append(call.key)
-        if cut:
+def bank(seen: list[UUID], *, interrupt: bool) -> Terminal:
+    def pay(call: Call) -> str:
+        seen.append(call.key)
+        if interrupt:
             raise KeyboardInterrupt
         return "paid"
 
+    return Terminal("bank", {"bank/pay": pay}, takes_call=True)
+
+
+def test_an_interrupted_effect_is_on_record_and_performed_again_by_the_same_key(
+    store_uri: str,
+) -> None:
+    keys: list[UUID] = []
     with Substrate.open(store_uri) as s:
-        seen = []
-
-        def bank(cut: bool) -> Terminal:
-            def perform(call: Any) -> str:
-                seen.append(sorted(s.fact.db().q(STATUS))[-1][2].name)
-                return pay(cut, call)
-
-            return Terminal("bank", {"bank/pay": perform}, takes_call=True)
-
-        with pytest.raises(KeyboardInterrupt):
-            with s.effect.run("buy", [bank(True)], write_ahead=["bank/*"]) as run:
-                run.perform("bank/pay", amount=3)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            s.effect.run("buy", [bank(keys, interrupt=True)]) as run,
+        ):
+            run.perform("bank/pay", amount=3)
+        interrupted = s.fact.db()
         (step,) = s.effect.trace(run.id)
         assert (step.status.name, step.error[Keyword("kind")]) == ("aborted", "KeyboardInterrupt")
-        with pytest.raises(EffectAborted):  # what became of it is not known, and it is said so
-            with s.effect.resume(run.id, [bank(False)]) as again:
-                again.perform("bank/pay", amount=3)
-        with s.effect.resume(run.id, [bank(False)], upto=0) as again:
+        with s.effect.resume(run.id, [bank(keys, interrupt=False)]) as again:
             assert again.perform("bank/pay", amount=3) == "paid"
-    assert seen == ["begun", "aborted"]
-    assert keys[0] != keys[1], "another run is another payment"
+        (step,) = s.effect.trace(run.id)
+        assert (step.status.name, step.result, step.error) == ("done", "paid", None)
+        assert [each.name for *_, each in interrupted.q(STATUS)] == ["aborted"]
+        with s.effect.resume(run.id, [bank(keys, interrupt=False)], upto=0) as other:
+            other.perform("bank/pay", amount=3)
+    assert keys[0] == keys[1] != keys[2], "another run is another payment"
+
+
+_DIES = """
+import os, sys
+from uuid import UUID
+from persistence import Substrate
+from persistence.effects import Terminal
+
+s = Substrate.open(sys.argv[1])
+run = s.effect.run("buy", [Terminal("bank", {"bank/pay": lambda amount: os._exit(9)})],
+                   id=UUID(int=7), write_ahead=["bank/*"])
+run.transact([{"order/number": 1}])
+run.perform("bank/pay", amount=3)
+"""
+
+
+def test_a_process_that_dies_in_an_effect_written_ahead_leaves_word_of_it(store_uri: str) -> None:
+    died = subprocess.run([sys.executable, "-c", _DIES, store_uri], check=False)
+    assert died.returncode == 9
+    with Substrate.open(store_uri) as s:
+        trace = s.effect.trace(UUID(int=7))
+        assert [step.status.name for step in trace] == ["done", "begun"]
+        with s.effect.resume(trace.id, [bank([], interrupt=False)]) as run:
+            run.transact([{"order/number": 1}])
+            run.result = run.perform("bank/pay", amount=3)
+        assert s.fact.db().q("[:find (count ?o) . :where [?o :order/number]]") == 1
+        assert [step.status.name for step in s.effect.trace(trace.id)] == ["done", "done"]
+
+
+def test_an_interrupt_that_the_agent_went_on_after_stays_what_it_was(tmp_path: Path) -> None:
+    def agent(run: Run) -> None:
+        with pytest.raises((KeyboardInterrupt, EffectAborted)):
+            run.perform("bank/pay", amount=3)
+        run.perform("tool/search", query="another way")
+
+    keys: list[UUID] = []
+    handlers = [bank(keys, interrupt=True), TOOLS]
+    with Substrate.open(tmp_path / "s.db") as s:
+        with pytest.raises(SystemError), s.effect.run("buy", handlers) as run:
+            agent(run)
+            raise SystemError
+        with s.effect.resume(run.id, handlers) as again:
+            agent(again)
+    assert len(keys) == 1
 
 
 def test_parallel_scopes_give_one_record_whoever_is_faster(tmp_path: Path) -> None:

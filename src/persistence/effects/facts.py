@@ -58,7 +58,8 @@ _OF_RUN: Final = "[:find [?s ...] :in $ ?run :where [?s :step/run ?run]]"
 _BEGUN: Final = """
     [:find ?s ?n
      :in $ ?run
-     :where [?s :step/run ?run] [?s :step/status :begun] [?s :step/n ?n]]
+     :where [?s :step/run ?run] [?s :step/status ?status] [?s :step/n ?n]
+            [(contains? #{:begun :aborted} ?status)]]
 """
 _RUNS: Final = "[:find [?id ...] :where [_ :run/id ?id]]"
 
@@ -215,7 +216,7 @@ def _checked(facts: Mapping[Keyword, Any]) -> Step:
 
 
 def unfinished(db: Db, entity: int) -> dict[tuple[Any, int], int]:
-    """The entities of steps that were written ahead and have not ended, by scope and place."""
+    """The entities of steps that were cut off, by scope and place."""
     found = {}
     for e, n in db.q(_BEGUN, entity):
         facts = db.pull("[:step/scope :step/place]", e) or {}

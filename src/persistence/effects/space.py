@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,7 @@ from persistence.effects.answers import Prefix
 from persistence.effects.awaited import AsyncRun
 from persistence.effects.handler import Handler
 from persistence.effects.run import DONE, Run, RunBase
-from persistence.effects.step import BEGUN
+from persistence.effects.step import ABORTED, BEGUN, Step
 from persistence.effects.stored import Stored
 from persistence.effects.trace import RUNNING, Trace
 from persistence.effects.world import drawing, telling
@@ -80,6 +80,9 @@ class Effects:
         without anything being done, here or in another process. With ``upto`` the run is left as
         it is, and a new one begins after that many of its steps: the rewind. Other options are
         ``commit``, ``seed`` and ``write_ahead``, as for :meth:`run`.
+
+        A step that was cut off, by an interrupt or because its process died, is performed again
+        with the same `Call.key`, since nobody knows whether it reached the outside.
 
         Raises:
             TraceError: there is no such run, or it is done and ``upto`` was not given.
@@ -212,8 +215,19 @@ def _unended(trace: Trace) -> Trace:
             hint="replay it, or begin a new run after some of its steps with upto=",
             run=trace.id,
         )
-    steps = tuple(step for step in trace.steps if step.status is not BEGUN)
-    return attrs.evolve(_running(trace), steps=steps)
+    return attrs.evolve(_running(trace), steps=uncut(trace.steps))
+
+
+def uncut(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """*steps* without those that were cut off: begun and not ended, or interrupted as the last of
+    their scope. What came of them is not known, so they are performed again, by the same key."""
+    last = {step.scope: step.place for step in sorted(steps, key=lambda step: step.place)}
+    return tuple(
+        step
+        for step in steps
+        if step.status is not BEGUN
+        and not (step.status is ABORTED and step.place == last[step.scope])
+    )
 
 
 class AsyncEffects:

@@ -80,7 +80,7 @@ class Stored:
 
     def add(self, step: Step) -> None:
         if self._each:
-            self._transact([self._form(step)])
+            self._transact(self._forms(step))
         else:
             with self._lock:
                 self._waiting.append(step)
@@ -89,7 +89,8 @@ class Stored:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), _CHUNK):
-            self._transact([self._form(step) for step in waiting[start : start + _CHUNK]])
+            chunk = waiting[start : start + _CHUNK]
+            self._transact([form for step in chunk for form in self._forms(step)])
         trace = attrs.evolve(
             facts.load(self._connection.db(self._branch), self._trace.id),
             status=status,
@@ -98,10 +99,13 @@ class Stored:
         )
         self._transact([facts.end_form(self._entity, trace)])
 
-    def _form(self, step: Step) -> dict[Any, Any]:
+    def _forms(self, step: Step) -> list[Any]:
         form = facts.step_form(step, self._entity)
-        begun = self._begun.pop((step.scope, step.place), None) if self._begun else None
-        return form if begun is None else {":db/id": begun, **form}
+        begun = self._begun.get((step.scope, step.place))
+        if begun is None:
+            return [form]
+        cut = [] if step.error is not None else [["db/retract", begun, facts.STEP_ERROR]]
+        return [{":db/id": begun, **form}, *cut]
 
     def _transact(self, forms: Any) -> Report:
         return self._connection.transact(forms, branch=self._branch)
@@ -135,7 +139,7 @@ class Stored:
             report = tx.transact(forms, **args)
             ids = Map({Keyword(str(name)): e for name, e in report.tempids.items()})
             step: Step = call.notes["step"](ids)
-            tx.transact([facts.step_form(step, self._entity)])
+            tx.transact(self._forms(step))
             return ids, step
 
         ids, call.notes["kept"] = self._txn.run(body, **options)
