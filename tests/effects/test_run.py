@@ -196,6 +196,19 @@ def test_a_process_that_dies_in_an_effect_written_ahead_leaves_word_of_it(store_
         assert [step.status.name for step in s.effect.trace(trace.id)] == ["done", "done"]
 
 
+def test_who_lost_a_run_to_another_process_cannot_add_to_it(store_uri: str) -> None:
+    with Substrate.open(store_uri) as one, Substrate.open(store_uri) as two:
+        first = one.effect.run("work", [TOOLS])
+        first.perform("tool/search", query="a")
+        second = two.effect.resume(first.id, [TOOLS])
+        for stale in (lambda: first.perform("tool/search", query="b"), lambda: first.transact([])):
+            with pytest.raises(TraceError, match="taken up elsewhere"):
+                stale()
+        second.perform("tool/search", query="a")
+        second.perform("tool/search", query="b")
+        assert [step.n for step in two.effect.trace(first.id)] == [0, 1]
+
+
 def test_an_interrupt_that_the_agent_went_on_after_stays_what_it_was(tmp_path: Path) -> None:
     def agent(run: Run) -> None:
         with pytest.raises((KeyboardInterrupt, EffectAborted)):

@@ -28,6 +28,7 @@ RUN_CODE: Final = Keyword("run/code")
 RUN_PARENT: Final = Keyword("run/parent")
 RUN_UPTO: Final = Keyword("run/upto")
 RUN_DIGEST: Final = Keyword("run/digest")
+RUN_HOLDER: Final = Keyword("run/holder")  # who may add steps: whoever took it up last
 
 STEP_RUN: Final = Keyword("step/run")
 STEP_N: Final = Keyword("step/n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import datetime
 from typing import Any, Final
+from uuid import uuid4
 
 import attrs
 
@@ -15,9 +16,10 @@ from persistence.effects.call import Call
 from persistence.effects.handler import Terminal
 from persistence.effects.run import BASIS, TRANSACT
 from persistence.effects.step import Step
-from persistence.effects.trace import Trace
-from persistence.errors import InputError
-from persistence.stm import Txn
+from persistence.effects.trace import RUNNING, Trace
+from persistence.errors import InputError, TraceError
+from persistence.session import WriterBase
+from persistence.stm import Transaction, Txn
 from persistence.values import Keyword, Map, Value, from_micros
 
 _T: Final = Keyword("t")
@@ -41,6 +43,8 @@ class Stored:
         self._trace = trace
         self._each = each
         self._entity: Any = None
+        self._holder = uuid4()
+        self._last = 0  # the t of what this recorder wrote last
         self._begun: dict[tuple[Any, int], int] = {}
         self._waiting: list[Step] = []
         self._lock = threading.Lock()
@@ -63,6 +67,7 @@ class Stored:
             )
         parent = None if self._trace.parent is None else [facts.RUN_ID, self._trace.parent]
         form: dict[Any, Any] = {":db/id": "run", **facts.run_form(self._trace, parent)}
+        form[facts.RUN_HOLDER] = self._holder
         self._entity = self._transact([form]).tempids["run"]
 
     def go_on(self) -> None:
@@ -70,17 +75,18 @@ class Stored:
         db = self._connection.db(self._branch)
         self._entity = db.entid([facts.RUN_ID, self._trace.id])
         self._begun = facts.unfinished(db, self._entity)
-        self._transact([{":db/id": self._entity, facts.RUN_STATUS: Keyword("running")}])
+        taken: dict[Any, Any] = {":db/id": self._entity, facts.RUN_HOLDER: self._holder}
+        self._transact([{**taken, facts.RUN_STATUS: RUNNING}])
 
     def ahead(self, step: Step) -> None:
         at = (step.scope, step.place)
         if at not in self._begun:
             form: dict[Any, Any] = {":db/id": "step", **facts.step_form(step, self._entity)}
-            self._begun[at] = self._transact([form]).tempids["step"]
+            self._begun[at] = self._held([form]).tempids["step"]
 
     def add(self, step: Step) -> None:
         if self._each:
-            self._transact(self._forms(step))
+            self._held(self._forms(step))
         else:
             with self._lock:
                 self._waiting.append(step)
@@ -90,14 +96,14 @@ class Stored:
             waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), _CHUNK):
             chunk = waiting[start : start + _CHUNK]
-            self._transact([form for step in chunk for form in self._forms(step)])
+            self._held([form for step in chunk for form in self._forms(step)])
         trace = attrs.evolve(
             facts.load(self._connection.db(self._branch), self._trace.id),
             status=status,
             result=result,
             error=error,
         )
-        self._transact([facts.end_form(self._entity, trace)])
+        self._held([facts.end_form(self._entity, trace)])
 
     def _forms(self, step: Step) -> list[Any]:
         form = facts.step_form(step, self._entity)
@@ -108,7 +114,29 @@ class Stored:
         return [{":db/id": begun, **form}, *cut]
 
     def _transact(self, forms: Any) -> Report:
-        return self._connection.transact(forms, branch=self._branch)
+        report = self._connection.transact(forms, branch=self._branch)
+        self._last = report.t
+        return report
+
+    def _held(self, forms: Any) -> Report:
+        """Writes *forms*, unless the run was taken up elsewhere since."""
+
+        def decide(base: WriterBase) -> Any:
+            if base.head.t != self._last:  # somebody else has written, if only something else
+                self._check(base.value())
+            return forms
+
+        report = self._connection.decided(decide, branch=self._branch)
+        self._last = report.t
+        return report
+
+    def _check(self, db: Db) -> None:
+        if db.get(self._entity, facts.RUN_HOLDER) != self._holder:
+            raise TraceError(
+                f"run {self._trace.id} was taken up elsewhere, and this one may not add to it",
+                hint="let one process at a time go on with a run",
+                run=self._trace.id,
+            )
 
     # ------------------------------------------------------------------- the facts
 
@@ -135,7 +163,8 @@ class Stored:
             name: args.pop(name) for name in ("meta", "author") if name in args
         }
 
-        def body(tx: Any) -> tuple[Map, Step]:
+        def body(tx: Transaction) -> tuple[Map, Step]:
+            self._check(tx.db)
             report = tx.transact(forms, **args)
             ids = Map({Keyword(str(name)): e for name, e in report.tempids.items()})
             step: Step = call.notes["step"](ids)
