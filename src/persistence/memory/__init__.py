@@ -1,0 +1,6 @@
+"""Memory: what an agent wants to find again, as facts; forgotten is not erased."""
+
+from persistence.memory.entry import Change, Entry
+from persistence.memory.space import Memory
+
+__all__ = ["Change", "Entry", "Memory"]
