@@ -4,7 +4,16 @@ from persistence.effects.answers import Answers, Prefix, diverged
 from persistence.effects.awaited import AsyncRun
 from persistence.effects.call import Call
 from persistence.effects.effect import Effect, effect, functions
-from persistence.effects.handler import Around, Handler, Handlers, Terminal, Wait, Within, named
+from persistence.effects.handler import (
+    Around,
+    Handler,
+    Handlers,
+    Invoke,
+    Terminal,
+    Wait,
+    Within,
+    named,
+)
 from persistence.effects.run import Run
 from persistence.effects.space import AsyncEffects, Effects
 from persistence.effects.step import Step
@@ -21,6 +30,7 @@ __all__ = [
     "Effects",
     "Handler",
     "Handlers",
+    "Invoke",
     "Prefix",
     "Run",
     "Step",

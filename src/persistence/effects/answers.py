@@ -67,7 +67,8 @@ def diverged(call: Call, expected: Step | None) -> Diverged:
     where = f"step {call.place}" + (f" of scope {list(call.scope)}" if call.scope else "")
     held = "nothing more" if expected is None else f"{expected.op} {_shown(expected.args)}"
     return Diverged(
-        f"{where}: the record holds {held}, and the program asks for {call.op} {_shown(call.form)}",
+        f"{where}: the record holds {held}, and the program asks for {call.op} "
+        f"{_shown(call.hide(call.form))}",
         hint="the program, its prompts or its settings have changed since the run was recorded",
         operation=call.op,
         place=call.place,

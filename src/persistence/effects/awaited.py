@@ -52,7 +52,7 @@ class AsyncRun(RunBase):
             raised = await self._aside(self._lose, asked, error)
             if raised is error:
                 raise
-            raise raised from error
+            raise raised  # noqa: B904  its cause is set
         kept: Step = await self._aside(self._keep, asked, value)
         return kept
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 from uuid import UUID, uuid5
 
@@ -20,6 +20,11 @@ def form(args: Mapping[str, Value]) -> Map:
     return Map({Keyword(name): value for name, value in args.items()})
 
 
+def as_it_is(value: Value) -> Value:
+    """*value*: nothing has to be taken out of it."""
+    return value
+
+
 @attrs.frozen(eq=False)
 class Call:
     """One operation with its arguments, on its way through the handlers.
@@ -28,6 +33,8 @@ class Call:
     scope. `occurrence` counts the equal calls of the scope before it. `key` is the same whenever
     this very call is performed again, after a crash too: hand it to the outside, so that it can
     tell. Handlers leave in `notes` what shall be recorded beside the result: a "verdict", a "cost".
+    `to` and `masked` are the names that the call was sent to and past. `hide` takes out of a value
+    what must not be recorded: whatever a handler tells of a call passes through it.
 
     >>> call = Call(Keyword("tool/search"), {"query": "tea"})
     >>> attrs.evolve(call, args={"query": "coffee"})
@@ -41,6 +48,9 @@ class Call:
     occurrence: int = 0
     run: UUID = _NO_RUN
     notes: dict[str, Any] = attrs.field(factory=dict)
+    to: str | None = None
+    masked: tuple[str, ...] = ()
+    hide: Callable[[Value], Value] = as_it_is
 
     @property
     def form(self) -> Map:
@@ -54,7 +64,7 @@ class Call:
         return uuid5(self.run, asked.hex())
 
     def __repr__(self) -> str:
-        return f"<call {self.op} {_shown(self.form)}>"
+        return f"<call {self.op} {_shown(self.hide(self.form))}>"
 
 
 def _shown(args: Map) -> str:

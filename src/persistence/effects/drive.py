@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any, Final
 
 from persistence.effects.call import Call
-from persistence.effects.handler import Chain, Wait, Within
+from persistence.effects.handler import Chain, Invoke, Wait, Within
 from persistence.errors import EffectError, EffectTimedOut, UnhandledEffect
 
 Sleep = Callable[[float], object]
@@ -31,14 +31,7 @@ def carry(chain: Chain, call: Call, sleep: Sleep = time.sleep, depth: int = 0) -
     """
     if depth == len(chain.around):
         result = chain.function(call)
-        if inspect.isawaitable(result):
-            _dropped(result)
-            raise UnhandledEffect(
-                f"{call.op} is performed by a coroutine function, and this run does not await",
-                hint="open the run with Substrate.aopen, or give it a plain function",
-                operation=call.op,
-            )
-        return result
+        return _at_once(result, f"{call.op} is performed by a coroutine function", call)
     handler = chain.around[depth](call)
     try:
         asked = next(handler)
@@ -62,7 +55,21 @@ def _done(chain: Chain, asked: Any, sleep: Sleep, depth: int) -> Any:
         return sleep(asked.seconds)
     if type(asked) is Within:
         return _within(lambda: carry(chain, asked.call, sleep, depth + 1), asked)
+    if type(asked) is Invoke:
+        result = asked.function(*asked.args)
+        return _at_once(result, f"{asked.function!r} is a coroutine function")
     raise _misused(asked)
+
+
+def _at_once(result: Any, awaited: str, call: Call | None = None) -> Any:
+    if not inspect.isawaitable(result):
+        return result
+    _dropped(result)
+    raise UnhandledEffect(
+        f"{awaited}, and this run does not await",
+        hint="open the run with Substrate.aopen, or give it a plain function",
+        operation=None if call is None else call.op,
+    )
 
 
 def _within(work: Callable[[], Any], asked: Within) -> Any:
@@ -122,6 +129,9 @@ async def _adone(chain: Chain, asked: Any, depth: int) -> Any:
             if not limit.expired():
                 raise
             raise _late(asked) from None
+    if type(asked) is Invoke:
+        result = asked.function(*asked.args)
+        return await result if inspect.isawaitable(result) else result
     raise _misused(asked)
 
 
@@ -139,7 +149,7 @@ def _late(asked: Within) -> EffectTimedOut:
 def _misused(asked: Any) -> EffectError:
     return EffectError(
         f"a handler yielded {asked!r}, which nobody can do anything with",
-        hint="a handler yields a Call, a Wait or a Within, and returns its answer",
+        hint="a handler yields a Call, Wait, Within or Invoke, and returns its answer",
     )
 
 

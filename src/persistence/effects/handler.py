@@ -34,7 +34,16 @@ class Within:
     seconds: float
 
 
-Asked: TypeAlias = Call | Wait | Within
+@attrs.frozen
+class Invoke:
+    """Yielded by a handler: call *function* with *args* and give its answer; in a run that awaits
+    it may be a coroutine function."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+
+
+Asked: TypeAlias = Call | Wait | Within | Invoke
 Handle: TypeAlias = Callable[[Call], Generator[Asked, Any, Any]]
 
 
@@ -64,9 +73,11 @@ class Around:
     *handle* is called with each `Call` of the operations that *ops* accepts and gives a generator.
     ``result = yield call`` sends a call further inside and gives its result, or raises what was
     raised there; a handler may do so any number of times. ``yield Wait(seconds)`` waits,
-    ``yield Within(call, seconds)`` bounds the time. A *guard* cannot be masked. *redact* changes
-    what is recorded of arguments and results; *seen* is told of steps that are answered from a
-    record, and so were not performed.
+    ``yield Within(call, seconds)`` bounds the time, ``yield Invoke(function, args)`` calls a
+    function that may have to be awaited. A *guard* cannot be masked. *redact* changes what is
+    recorded of arguments, results and errors; *secrets* gives the texts that it takes out of a
+    value, and what stands in their place: they are taken out of all that is recorded of the call.
+    *seen* is told of steps that are answered from a record, and so were not performed.
 
     >>> def shouting(call):
     ...     result = yield call
@@ -80,6 +91,7 @@ class Around:
     ops: Callable[[Keyword], bool] = _every
     guard: bool = False
     redact: Callable[[Keyword, Value], Value] | None = None
+    secrets: Callable[[Keyword, Value], Mapping[str, str]] | None = None
     seen: Callable[[Step], None] | None = None
 
     def __repr__(self) -> str:

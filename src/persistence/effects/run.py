@@ -10,6 +10,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID, uuid4
@@ -19,10 +20,11 @@ import attrs
 from persistence.clock import Clock, SystemClock
 from persistence.db import Db
 from persistence.effects.answers import Answers
-from persistence.effects.call import Call, Scope, form
+from persistence.effects.call import Call, Scope
 from persistence.effects.drive import carry
 from persistence.effects.effect import Effect
 from persistence.effects.handler import Around, Handler, Handlers, matching
+from persistence.effects.hiding import Hiding
 from persistence.effects.ledger import Ledger, Memory, Recorder
 from persistence.effects.outcome import ended, error_of, failure
 from persistence.effects.step import BEGUN, Step
@@ -40,6 +42,9 @@ NOW: Final = Keyword("clock/now")
 DRAW: Final = Keyword("random/draw")
 BASIS: Final = Keyword("db/basis")
 TRANSACT: Final = Keyword("db/transact")
+
+_RESULT: Final = Keyword("run/result")  # what redacting handlers are told that it is
+_ERROR: Final = Keyword("run/error")
 
 Reading = Callable[[Map], Db]
 
@@ -78,8 +83,9 @@ class RunBase:
         self.result: Value = None
         self.status = RUNNING
         self.error: Map | None = None
+        self._told: Value = None  # the result as it is recorded
         around = [each for each in self.handlers if isinstance(each, Around)]
-        self._redactors = [each.redact for each in around if each.redact is not None]
+        self._hiding = Hiding(self.handlers)
         self._seen = [each.seen for each in around if each.seen is not None]
         self._clock = clock or SystemClock()
         self._origin = Trace(self.id, name, ()) if origin is None else origin
@@ -134,7 +140,7 @@ class RunBase:
             self._origin,
             steps=tuple(self._ledger.steps),
             status=main.status,
-            result=main.result,
+            result=main._told,
             error=main.error,
         )
 
@@ -160,20 +166,24 @@ class RunBase:
 
     def _begin(self, op: Keyword | str, args: Mapping[str, Any]) -> _Asked:
         named, given = keyword(op), {name: freeze(value) for name, value in args.items()}
-        recorded, asked = self._recorded(named, given)
+        recorded, hide = self._hiding.args(named, given)
+        asked = encode((named, recorded))
         place, occurrence = self._ledger.ask(self._scope, asked)
-        call = Call(named, given, self._scope, place, occurrence, self.id)
+        call = Call(
+            op=named,
+            args=given,
+            scope=self._scope,
+            place=place,
+            occurrence=occurrence,
+            run=self.id,
+            to=self._to,
+            masked=self._masked,
+            hide=hide,
+        )
         began = _Asked(call, recorded, asked, self._clock.now())
         if named is TRANSACT:  # its step is written in the transaction it is about
             call.notes["step"] = lambda result: self._step(began, result=result)
         return began
-
-    def _recorded(self, op: Keyword, args: Mapping[str, Value]) -> tuple[Map, bytes]:
-        recorded: Value = form(args)
-        for redact in self._redactors:
-            recorded = redact(op, recorded)
-        assert isinstance(recorded, Map)
-        return recorded, encode((op, recorded))
 
     def _answered(self, asked: _Asked) -> Step | None:
         """The recorded step that answers; where another call shall be made, it is put in place."""
@@ -181,8 +191,9 @@ class RunBase:
             return None
         found = self._answers.answer(asked.call, asked.asked)
         if isinstance(found, Call):
-            asked.call = found
-            asked.args, asked.asked = self._recorded(found.op, found.args)
+            asked.args, hide = self._hiding.args(found.op, found.args)
+            asked.asked = encode((found.op, asked.args))
+            asked.call = attrs.evolve(found, hide=hide)
             return None
         if found is not None:
             if not self._answers.stored:
@@ -204,7 +215,7 @@ class RunBase:
             result = freeze(value)
         except ValueRefused as refused:
             refused.hint = "let it give EDN data, or wrap it with @effect(result=…)"
-            raise self._lose(asked, refused) from refused
+            raise self._lose(asked, refused)  # noqa: B904  its cause is set
         kept = asked.call.notes.pop("kept", None)
         step = self._step(asked, result=result) if kept is None else kept
         self._ledger.add(step, kept=kept is not None)
@@ -221,13 +232,12 @@ class RunBase:
         if asked.n is None:
             asked.n = self._ledger.number()
         if outcome.get("result") is not None:
-            for redact in self._redactors:
-                outcome["result"] = redact(call.op, outcome["result"])
+            outcome["result"] = call.hide(outcome["result"])
         return Step(
             op=call.op,
             args=asked.args,
             n=asked.n,
-            verdict=freeze(call.notes.get("verdict")),
+            verdict=call.hide(freeze(call.notes.get("verdict"))),
             cost=freeze(call.notes["cost"]) if "cost" in call.notes else None,
             scope=call.scope,
             place=call.place,
@@ -249,13 +259,14 @@ class RunBase:
         if main is not self or main.status is not RUNNING:
             return
         if error is not None:
-            main.error = ended(error)
+            main.error = ended(error, partial(self._hiding.value, _ERROR))
         main.result = freeze(main.result)
+        main._told = self._hiding.value(_RESULT, main.result)
         if error is None:
             main.status = DONE
         else:
             main.status = STOPPED if isinstance(error, PlanStopped) else FAILED
-        self._ledger.recorder.end(main.status, main.result, main.error)
+        self._ledger.recorder.end(main.status, main._told, main.error)
 
 
 class Run(RunBase):
@@ -300,7 +311,7 @@ class Run(RunBase):
             raised = self._lose(asked, error)
             if raised is error:
                 raise
-            raise raised from error
+            raise raised  # noqa: B904  its cause is set
         return self._keep(asked, value)
 
     def now(self) -> datetime:
