@@ -170,6 +170,10 @@ def docs(arguments: list[str]) -> int:
     return call(python, "-m", "sphinx", *strict, *arguments, "docs", "docs/_build")
 
 
+def paper(arguments: list[str]) -> int:
+    return call(set_up("dev"), "paper/build.py", *arguments)
+
+
 def bench(arguments: list[str]) -> int:
     return call(set_up("dev", "bench"), "-m", "bench", *arguments)
 
@@ -203,7 +207,7 @@ def lowest(arguments: list[str]) -> int:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    optional = (extras[name] for name in ("postgres", "pandas", "witness"))
+    optional = (extras[name] for name in ("postgres", "pandas", "witness", "otel"))
     for_users = [*project["dependencies"], *itertools.chain(*optional)]
     with tempfile.TemporaryDirectory() as scratch:
         bounds = Path(scratch) / "lowest.txt"
@@ -221,6 +225,7 @@ COMMANDS = {
     "test": (test, "the static checks, then the whole test suite; arguments go to pytest"),
     "check": (check, "only the static checks: ruff, mypy, import-linter"),
     "docs": (docs, "build the documentation into docs/_build"),
+    "paper": (paper, "set the paper as paper/paper.pdf"),
     "bench": (bench, "measure, and write bench/results.md; arguments go to bench"),
     "lowest": (lowest, "the test suite with the oldest versions that the ranges allow"),
     "lock": (lock, "write constraints.txt anew"),
