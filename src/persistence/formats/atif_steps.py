@@ -82,7 +82,7 @@ def _agent(message: Json, answers: Sequence[Json]) -> Json:
     results: list[Json] = []
     for answer in answers:
         id = answer.get("tool_call_id")
-        about = {"source_call_id": id} if id in known else {}
+        about = {"source_call_id": id} if isinstance(id, str) and id in known else {}
         results.append({**about, "content": _content(answer.get("content"))})
     if results:
         made["observation"] = {"results": results}
@@ -186,7 +186,8 @@ def _verbatim(step: Json) -> list[Json] | None:
         return None
     if not all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in kept):
         return None
-    return kept
+    made = _step(kept[0], kept[1:])
+    return kept if all(step.get(name) == value for name, value in made.items()) else None
 
 
 def _messages(step: Json, named: bool) -> list[Json]:
@@ -217,7 +218,7 @@ def _answers(step: Json, asked: Sequence[Json], named: bool) -> list[Json]:
     found = []
     for result in (step.get("observation") or {}).get("results", ()):
         id = result.get("source_call_id")
-        if id in names:
+        if isinstance(id, str) and id in names:
             name = names.pop(id)
             made = {"role": "tool", "tool_call_id": id, **({"name": name} if named else {})}
             found.append({**made, "content": result.get("content")})
