@@ -16,6 +16,8 @@ from persistence.connection import Connection
 from persistence.effects import facts
 from persistence.effects.answers import Prefix
 from persistence.effects.awaited import AsyncRun
+from persistence.effects.budget import Budget
+from persistence.effects.budget import budget as budget_of
 from persistence.effects.handler import Handler
 from persistence.effects.run import DONE, Run, RunBase
 from persistence.effects.step import ABORTED, BEGUN, Step
@@ -67,6 +69,7 @@ class Effects:
         ``seed``         of chance; by default made of the run's id
         ``id``           a UUID; by default a new one
         ``meta``, ``code``  kept with the run: what you like, and what the agent was made of
+        ``budget``       a `Budget`, as `budget(…)` in front of all handlers
 
         Raises:
             InputError: there is a run with this id already, or an option is none.
@@ -79,7 +82,8 @@ class Effects:
         The agent is started again from its beginning; its first calls get the recorded results
         without anything being done, here or in another process. With ``upto`` the run is left as
         it is, and a new one begins after that many of its steps: the rewind. Other options are
-        ``commit``, ``seed`` and ``write_ahead``, as for :meth:`run`.
+        ``commit``, ``seed``, ``write_ahead`` and ``budget``, as for :meth:`run`; what is on record
+        is taken out of the budget.
 
         A step that was cut off, by an interrupt or because its process died, is performed again
         with the same `Call.key`, since nobody knows whether it reached the outside.
@@ -123,6 +127,7 @@ class Effects:
         write_ahead: Iterable[Keyword | str] = (),
         meta: Mapping[str | Keyword, Any] | None = None,
         code: str | None = None,
+        budget: Budget | None = None,
     ) -> R:
         """A run of *kind*; see :meth:`run`."""
         kept: dict[Keyword, Value] = {
@@ -131,6 +136,7 @@ class Effects:
         trace = Trace(
             id or uuid4(), name, (), meta=kept, code=code, started=self._connection.clock.now()
         )
+        handlers = _limited(handlers, budget)
         recorder = self._recorder(trace, commit)
         recorder.begin()
         return self._opened(kind, trace, recorder, handlers, seed, write_ahead)
@@ -145,8 +151,10 @@ class Effects:
         commit: str = "step",
         seed: int | None = None,
         write_ahead: Iterable[Keyword | str] = (),
+        budget: Budget | None = None,
     ) -> R:
         """A run of *kind* that goes on; see :meth:`resume`."""
+        handlers = _limited(handlers, budget)
         found = self.trace(id)
         trace = _unended(found) if upto is None else self._rewound(found, upto)
         recorder = self._recorder(trace, commit)
@@ -202,6 +210,14 @@ class Effects:
             reading=recorder.reading,
             origin=trace,
         )
+
+
+def _limited(handlers: Iterable[Handler], limits: Budget | None) -> Iterable[Handler]:
+    if limits is None:
+        return handlers
+    if not isinstance(limits, Budget):
+        raise InputError(f"{limits!r} is no budget", hint="give Budget(tokens=…, calls=…)")
+    return [budget_of(limits), *handlers]
 
 
 def _running(trace: Trace) -> Trace:
