@@ -70,7 +70,8 @@ class Budget:
         self.money = None if money is None else money_of(money)
         self._now = now
         self._lock = threading.Lock()
-        self._spent = NOTHING
+        self._calls = 0
+        self._spent = NOTHING  # tokens and money
         self._held = NOTHING  # what calls under way are expected to cost
         self._before = 0.0  # seconds that steps on record took
         self._began: float | None = None
@@ -80,7 +81,7 @@ class Budget:
         """What is spent by now, calls under way included."""
         with self._lock:
             found = self._spent
-            return Spent(found.tokens, found.money, found.calls, self._elapsed())
+            return Spent(found.tokens, found.money, self._calls, self._elapsed())
 
     def _elapsed(self) -> float:
         return self._before + (0.0 if self._began is None else self._now() - self._began)
@@ -94,18 +95,22 @@ class Budget:
         with self._lock:
             if self._began is None:
                 self._began = self._now()
-            there = self._spent + self._held
-            self._need("calls", self.calls, there.calls, 1)
-            self._need("tokens", self.tokens, there.tokens, expected.tokens)
-            self._need("money", self.money, there.money, expected.money)
+            there = self._spent if self._held is NOTHING else self._spent + self._held
+            if self.calls is not None:
+                self._need("calls", self.calls, self._calls, 1)
+            if self.tokens is not None:
+                self._need("tokens", self.tokens, there.tokens, expected.tokens)
+            if self.money is not None:
+                self._need("money", self.money, there.money, expected.money)
             if self.seconds is not None:
                 self._need("seconds", self.seconds, self._elapsed(), 0)
-            self._spent = self._spent + _ONE
-            self._held = self._held + expected
+            self._calls += 1
+            if expected is not NOTHING:
+                self._held = self._held + expected
         return expected
 
     def _need(self, what: str, allowed: Any, spent: Any, needed: Any) -> None:
-        if allowed is None or (spent < allowed and spent + needed <= allowed):
+        if spent < allowed and spent + needed <= allowed:
             return
         more = f", and this call may take {needed}" if what != "calls" and needed else ""
         raise BudgetSpent(
@@ -120,8 +125,12 @@ class Budget:
     def settle(self, taken: Cost, cost: Cost | None) -> None:
         """Gives back what was set aside, and takes the true *cost*; None if nothing was done."""
         with self._lock:
-            self._held = self._held - taken
-            self._spent = self._spent - _ONE if cost is None else self._spent + cost
+            if taken is not NOTHING:
+                self._held = self._held - taken
+            if cost is None:
+                self._calls -= 1
+            elif cost is not NOTHING:
+                self._spent = self._spent + cost
 
     def left(self) -> float | None:
         """The seconds that are left; None if they are not limited."""
@@ -133,7 +142,8 @@ class Budget:
             return
         cost = cost_of(step.cost)
         with self._lock:
-            self._spent = self._spent + attrs.evolve(cost, calls=cost.calls or 1)
+            self._spent = self._spent + cost
+            self._calls += cost.calls or 1
             self._before += step.took / 1_000_000
 
     def __repr__(self) -> str:
@@ -231,9 +241,9 @@ def _taken(limits: Budget, call: Call, expected: Cost) -> Cost:
 
 def _record(call: Call, limits: Budget, spent: Cost) -> None:
     """Notes what the call cost in all; a handler further out may make it several times."""
-    key = f"spent {id(limits)}"
-    total = call.notes.get(key, NOTHING) + spent + _ONE
-    call.notes[key] = total
+    earlier = call.notes.get(limits)
+    total = spent + _ONE if earlier is None else earlier + spent + _ONE
+    call.notes[limits] = total
     form = total.form
     if form is not None:
         call.notes["cost"] = form

@@ -14,7 +14,7 @@ from persistence.effects.step import DONE, Step
 from persistence.effects.verdict import CACHED, note
 from persistence.effects.world import OWN
 from persistence.errors import InputError
-from persistence.values import Keyword, Map, Value, digest, encode, freeze
+from persistence.values import Keyword, Map, Value, encode, freeze, identity
 
 _SAID: Final = Map({CACHED: True})
 _ABSENT: Final = object()
@@ -60,7 +60,8 @@ def cache(
     chosen = matching(ops)
 
     def handle(call: Call) -> Generator[Asked, Any, Any]:
-        key = (call.to, call.masked, digest("trace", encode((call.op, call.form))))
+        asked = frozenset((name, identity(value)) for name, value in call.args.items())
+        key = (call.op, asked, call.to, call.masked)
         found = kept.get(key)
         if found is _ABSENT and find is not None:
             step = yield Invoke(find, (call,))

@@ -47,7 +47,7 @@ class Call:
     place: int = 0
     occurrence: int = 0
     run: UUID = _NO_RUN
-    notes: dict[str, Any] = attrs.field(factory=dict)
+    notes: dict[Any, Any] = attrs.field(factory=dict)
     to: str | None = None
     masked: tuple[str, ...] = ()
     hide: Callable[[Value], Value] = as_it_is

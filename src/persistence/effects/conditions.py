@@ -115,6 +115,8 @@ def _kind(value: Any) -> Any:
 
 
 def _compared(a: Any, b: Any) -> int:
+    if type(a) is type(b) is int:
+        return int(a > b) - int(a < b)
     if type(a) not in _NUMBERS:
         return compare(a, b)
     if math.inf in (a, b) or -math.inf in (a, b):

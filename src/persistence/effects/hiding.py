@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from persistence.effects.call import as_it_is, form
+from persistence.effects.call import as_it_is
 from persistence.effects.handler import Around, Handler
 from persistence.values import Keyword, List, Map, Set, Tagged, Value
 
@@ -28,8 +28,9 @@ class Hiding:
         self._secrets = [each.secrets for each in around if each.secrets is not None]
 
     def args(self, op: Keyword, args: Mapping[str, Value]) -> tuple[Map, Hide]:
-        """The arguments as they are recorded, and what hides the rest of such a call."""
-        given = form(args)
+        """Frozen arguments as they are recorded, and what hides the rest of such a call."""
+        given = Map.of_frozen([part for name in args for part in (Keyword(name), args[name])])
+        assert isinstance(given, Map)
         if not self._redact:
             return given, as_it_is
         recorded = self.value(op, given)

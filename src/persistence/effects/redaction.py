@@ -128,19 +128,24 @@ class _Redaction:
         return rebuilt(value, lambda part: self.walk(part, _NOWHERE, found))
 
     def _map(self, value: Map, paths: _Paths, found: dict[str, str] | None) -> Value:
-        changed = False
-        pairs = []
-        for key, item in value.items():
-            name = self.walk(key, _NOWHERE, found) if self._patterns else key
+        changed: dict[Any, tuple[Value, Value]] = {}
+        patterns = self._patterns
+        for place, key in enumerate(value):
+            item = value[key]
             if item is not None and self._is_secret(key):
                 hidden = self._hidden(item, found)
             elif paths:
                 hidden = self._at(item, _name(key), paths, found)
+            elif type(item) in _ATOMS or (not patterns and type(item) is str):
+                hidden = item
             else:
                 hidden = self.walk(item, _NOWHERE, found)
-            changed = changed or hidden is not item or name is not key
-            pairs.append((name, hidden))
-        return Map(pairs) if changed else value
+            name = self.walk(key, _NOWHERE, found) if patterns else key
+            if hidden is not item or name is not key:
+                changed[place] = name, hidden
+        if not changed:
+            return value
+        return Map(changed.get(place, pair) for place, pair in enumerate(value.items()))
 
     def _at(self, item: Value, step: Any, paths: _Paths, found: dict[str, str] | None) -> Value:
         below: dict[Any, Any] = {}
@@ -152,11 +157,15 @@ class _Redaction:
         return self.walk(item, below, found)
 
     def _is_secret(self, key: Any) -> bool:
-        known = self._named.get(key) if type(key) in (str, Keyword) else False
-        if known is None:
-            known = _plain(key.local if type(key) is Keyword else key) in self._keys
-            if len(self._named) < _NAMES:
-                self._named[key] = known
+        try:
+            return self._named[key]
+        except KeyError:
+            pass
+        if type(key) is not str and type(key) is not Keyword:
+            return False
+        known = _plain(key.local if type(key) is Keyword else key) in self._keys
+        if len(self._named) < _NAMES:
+            self._named[key] = known
         return known
 
     def _hidden(self, item: Value, found: dict[str, str] | None) -> str:

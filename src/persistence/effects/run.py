@@ -191,9 +191,10 @@ class RunBase:
             return None
         found = self._answers.answer(asked.call, asked.asked)
         if isinstance(found, Call):
-            asked.args, hide = self._hiding.args(found.op, found.args)
+            given = {name: freeze(value) for name, value in found.args.items()}
+            asked.args, hide = self._hiding.args(found.op, given)
             asked.asked = encode((found.op, asked.args))
-            asked.call = attrs.evolve(found, hide=hide)
+            asked.call = attrs.evolve(found, args=given, hide=hide)
             return None
         if found is not None:
             if not self._answers.stored:
