@@ -6,6 +6,9 @@ from persistence.plans.kinds import COMMON, KINDS, Kind
 from persistence.plans.node import Node
 from persistence.plans.plan import Plan
 from persistence.plans.problems import Path, Problem
+from persistence.plans.running import Ran
+from persistence.plans.space import Plans
+from persistence.plans.stored import Version
 
 __all__ = [
     "COMMON",
@@ -17,5 +20,8 @@ __all__ = [
     "Node",
     "Path",
     "Plan",
+    "Plans",
     "Problem",
+    "Ran",
+    "Version",
 ]

@@ -243,7 +243,8 @@ _TABLE = (
         (expression("that", "a condition on $, the value of the child", "(< $ 3)"),
          literal("spec", "the spec that the value must conform to", a.operation, ":spec/order")),
         (1, 1),
-        "runs its child and fails unless its value is right", "that of the child", flaws=_verify,
+        "runs its child and fails unless its value is right", "that of the child",
+        "none by :that, 1 by :spec", _verify,
     ),
     _kind(
         "call-skill",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, final
 
+from persistence.effects import Run
 from persistence.plans import diff as differing
 from persistence.plans import edit as editing
 from persistence.plans.diff import Change
@@ -14,6 +15,7 @@ from persistence.plans.parse import node_of
 from persistence.plans.paths import at
 from persistence.plans.printing import pretty
 from persistence.plans.problems import Path, Problem
+from persistence.plans.running import Player, Ran, Settings, Tools, bindings
 from persistence.plans.suggestions import meant
 from persistence.values import Keyword, Symbol, Value, keyword
 
@@ -199,6 +201,40 @@ class Plan:
             for path, node in walk(self.root)
             if (tool := node.get("tool")) is not None and tool not in known
         ]
+
+    def run(
+        self,
+        tools: Tools = (),
+        *,
+        params: Mapping[str, Any] | None = None,
+        name: str = "plan",
+        **settings: Any,
+    ) -> Ran:
+        """Runs the plan, keeping the record in memory; `s.plan.run` keeps it in a store.
+
+        *tools* are functions by name, or handlers, outermost first; *params* are the values of
+        the names in `:params`. Settings, by name:
+
+        ``stop``      a function of a step's path, asked before every step; true stops the run
+        ``skills``    plans by name, or a function that finds them
+        ``specs``     a function of a spec's name and a value, which raises if it does not conform
+        ``executor``  whose threads run arms, by default new ones
+        ``handlers``  handlers around those of *tools*
+
+        >>> plan = Plan("[:seq {:params [n]} [:tool-call {:tool :double :args {:n n}}]]")
+        >>> plan.run({"double": lambda n: 2 * n}, params={"n": 4}).value
+        8
+
+        Raises:
+            PlanError: nothing performs a step's effect, or a value of *params* is missing;
+                nothing was done.
+            PlanStopped: *stop* said so.
+            EffectError: an effect, or a condition, failed; `path` in its data names the step.
+        """
+        player = Player.of(self.root, tools, Settings(**settings))
+        bound = bindings(self.root, params)
+        player.check()
+        return player.play(Run(name, player.handlers), bound)
 
     def text(self, *, width: int | None = None) -> str:
         """The plan in one line, or, with a *width*, in as many as it takes.

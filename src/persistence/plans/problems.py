@@ -45,7 +45,7 @@ def shown(path: Sequence[int]) -> str:
     return f"[{' '.join(map(str, path))}]"
 
 
-def refused(problems: Iterable[Problem]) -> PlanError:
+def refused(problems: Iterable[Problem], *, title: str = "this is no plan") -> PlanError:
     """The error that tells all of *problems*; `path` and `fix` in its data are those of the first.
 
     >>> refused([Problem((1,), ":par has no children", "give it one")]).data["path"]
@@ -57,12 +57,9 @@ def refused(problems: Iterable[Problem]) -> PlanError:
         lines.append(f"and {len(found) - _SHOWN} more")
     first = found[0]
     return PlanError(
-        f"this is no plan: {lines[0]}" if len(found) == 1 else "\n  ".join([_TITLE, *lines]),
+        f"{title}: {lines[0]}" if len(found) == 1 else "\n  ".join([f"{title}:", *lines]),
         hint=first.fix,
         problems=found,
         path=first.path,
         fix=first.fix,
     )
-
-
-_TITLE = "this is no plan:"
