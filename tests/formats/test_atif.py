@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_times_and_costs_are_told(tmp_path: Path) -> None:
 
     def say(call: Any) -> str:
         clock.advance(MINUTE)
-        call.notes["cost"] = {Keyword("input-tokens"): 3, Keyword("usd"): 0.5}
+        call.notes["cost"] = {Keyword("tokens"): 3, Keyword("money"): Decimal("0.5")}
         return "Hi!"
 
     heard = iter(["Hi", None])
@@ -172,7 +173,10 @@ def test_times_and_costs_are_told(tmp_path: Path) -> None:
     document = json.loads((tmp_path / "run.json").read_text())
     Trajectory.model_validate(document)
     assert document["steps"][1]["timestamp"] == "2023-11-14T22:14:20+00:00"
-    assert document["steps"][1]["metrics"] == {"prompt_tokens": 3, "cost_usd": 0.5}
+    assert document["steps"][1]["metrics"] == {
+        "cost_usd": 0.5,
+        "extra": {"total_tokens": 3},
+    }
     (again,) = read_atif(tmp_path / "run.json")
     assert again.encoded == run.trace.encoded
     chats = [

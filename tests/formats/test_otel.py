@@ -46,12 +46,13 @@ def _attributes(span: ReadableSpan) -> dict[str, Any]:
 
 def talk() -> Trace:
     clock = FrozenClock(START)
-    answers = iter([{"content": None, "tool_calls": [CALL]}, "1."])
+    usage = {"prompt_tokens": 12, "completion_tokens": 3}
+    answers = iter([{"content": None, "tool_calls": [CALL], "usage": usage}, "1."])
     heard = iter(["1 + 0?", None])
 
     def say(call: Any) -> Any:
         clock.advance(2_000_000)
-        call.notes["cost"] = {Keyword("input-tokens"): 12, Keyword("output-tokens"): 3}
+        call.notes["cost"] = {Keyword("tokens"): 15}
         return next(answers)
 
     def add(call: Any) -> int:
@@ -103,6 +104,7 @@ def test_attributes_have_the_names_of_the_conventions() -> None:
         "gen_ai.request.model": "m-1",
         "gen_ai.usage.input_tokens": 12,
         "gen_ai.usage.output_tokens": 3,
+        "persistence.cost.tokens": 15,
         "gen_ai.response.finish_reasons": ("tool_calls",),
     }
     assert steps[3] == {

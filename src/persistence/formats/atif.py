@@ -147,9 +147,10 @@ def atif_document(trace: Trace) -> dict[str, Any]:
     ('ATIF-v1.8', [{'step_id': 1, 'source': 'user', 'message': 'Hi'}])
     """
     settings, kept = settings_of(trace), trace.meta.get(DOCUMENT)
-    named = bool(settings.get("named"))
+    groups = [*_groups(trace)]
+    named = _named(groups)
     steps: list[dict[str, Any]] = []
-    for group in _groups(trace):
+    for group in groups:
         (effect, head), *rest = group
         if head is None:
             made = dispatched(effect)
@@ -159,17 +160,17 @@ def atif_document(trace: Trace) -> dict[str, Any]:
         steps.append({"step_id": len(steps) + 1, **made})
     if kept is not None:
         return {**to_json(kept), "steps": steps}
-    return {**_head(trace, settings), "steps": steps}
+    return {**_head(trace, settings, named), "steps": steps}
 
 
-def _head(trace: Trace, settings: Map) -> dict[str, Any]:
+def _head(trace: Trace, settings: Map, named: bool) -> dict[str, Any]:
     agent: dict[str, Any] = {"name": trace.name, "version": trace.code or _UNKNOWN}
     if "model" in settings:
         agent["model_name"] = settings["model"]
     if "tools" in settings:
         agent["tool_definitions"] = to_json(settings["tools"])
     ours: dict[str, Any] = {"meta": write(Map(trace.meta)), "status": trace.status.name}
-    if settings.get("named"):
+    if named:
         ours["named"] = True
     return {
         "schema_version": VERSION,
@@ -211,6 +212,12 @@ def _groups(trace: Trace) -> Iterator[Group]:
     if waiting:
         yield waiting
     yield from ([(step, None)] for step in beside)
+
+
+def _named(groups: Iterable[Group]) -> bool:
+    """Whether the first result of a tool tells the name of the tool."""
+    answers = (message for group in groups for _, message in group[1:])
+    return "name" in (next(answers, None) or ())
 
 
 def _said(steps: Iterable[Step]) -> list[tuple[Step, Map]]:

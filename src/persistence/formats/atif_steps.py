@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from persistence.effects import Step
@@ -23,11 +24,9 @@ VERBATIM: Final = "chat_messages"  # in the extra of a step: messages it could n
 _RAW: Final = "chat_arguments"  # in the extra of a call: its arguments as they were written
 
 _SOURCES: Final = {"system": "system", "user": "user", "developer": "system", "tool": "system"}
-_TOKENS: Final = (
-    ("prompt_tokens", Keyword("input-tokens")),
-    ("completion_tokens", Keyword("output-tokens")),
-    ("cost_usd", Keyword("usd")),
-)
+_COUNTED: Final = ("prompt_tokens", "completion_tokens")
+_TOKENS: Final = Keyword("tokens")
+_MONEY: Final = Keyword("money")
 
 Json = dict[str, Any]
 
@@ -54,10 +53,30 @@ def step_of(
     if effect is not None and effect.at and timed:
         made["timestamp"] = from_micros(effect.at + effect.took).isoformat()
     if effect is not None and effect.cost and made["source"] == "agent":
-        found = {name: to_json(effect.cost[key]) for name, key in _TOKENS if key in effect.cost}
-        if found:
-            made["metrics"] = found
+        made["metrics"] = _metrics(effect.cost)
     return made
+
+
+def _metrics(cost: Map) -> Json:
+    made: Json = {}
+    if _MONEY in cost:
+        made["cost_usd"] = float(cost[_MONEY])
+    if _TOKENS in cost:
+        made["extra"] = {"total_tokens": cost[_TOKENS]}
+    return made
+
+
+def _cost(metrics: Json) -> Map | None:
+    """What *metrics* say, as the cost of an effect."""
+    counts = [metrics[name] for name in _COUNTED if type(metrics.get(name)) is int]
+    extra = metrics.get("extra")
+    if not counts and isinstance(extra, dict) and type(extra.get("total_tokens")) is int:
+        counts = [extra["total_tokens"]]
+    made: dict[Keyword, Any] = {_TOKENS: sum(counts)} if sum(counts) > 0 else {}
+    money = metrics.get("cost_usd", 0)
+    if isinstance(money, int | float) and money > 0:
+        made[_MONEY] = Decimal(str(money))
+    return Map(made) if made else None
 
 
 def _step(head: Json, answers: Sequence[Json]) -> Json:
@@ -234,11 +253,7 @@ def told(step: Json, group: Sequence[Json]) -> list[Told]:
             at = micros(moment) if moment.tzinfo is not None else None
         except (ValueError, OverflowError):
             at = None
-    metrics = step.get("metrics") or {}
-    cost = {
-        key: metrics[name] for name, key in _TOKENS if isinstance(metrics.get(name), int | float)
-    }
-    return [Told(at, Map(cost) if cost else None), *[Told(at)] * (len(group) - 1)]
+    return [Told(at, _cost(step.get("metrics") or {})), *[Told(at)] * (len(group) - 1)]
 
 
 def _check(step: Any, path: str) -> None:

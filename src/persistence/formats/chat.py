@@ -37,6 +37,8 @@ BEGIN: Final = Keyword("chat/begin")
 HEAR: Final = Keyword("user/message")
 CHAT: Final = Keyword("model/chat")
 
+NAMED: Final = Keyword("chat/named")  # in an answer with calls: results of them carry names
+
 _CONTEXT: Final = Keyword("context")
 _MESSAGES: Final = Keyword("messages")
 
@@ -135,10 +137,11 @@ def _talk() -> Talk:
         new.extend(heard)
         if over:
             return said
-        reply = spoken((yield CHAT, {"context": context, "messages": tuple(new)}))
+        told = yield CHAT, {"context": context, "messages": tuple(new)}
+        reply = spoken(told)
         context = after(context, [*new, reply])
         asked = calls(reply)
-        new = yield from _performed(asked, named, known)
+        new = yield from _performed(asked, named or names(told), known)
         said, waiting = reply.get("content"), not asked
 
 
@@ -215,8 +218,14 @@ def spoken(reply: Value) -> Map:
     Map({'role': 'assistant', 'content': 'Hi!'})
     """
     if isinstance(reply, Map):
-        return reply if "role" in reply else Map({"role": "assistant", **reply})
+        made = {key: value for key, value in reply.items() if key is not NAMED}
+        return Map(made if "role" in made else {"role": "assistant", **made})
     return Map({"role": "assistant", "content": reply})
+
+
+def names(reply: Value) -> bool:
+    """Whether the answers to the calls in *reply* carry the names of the tools."""
+    return isinstance(reply, Map) and bool(reply.get(NAMED))
 
 
 def conversation(name: str = "conversation") -> Around:

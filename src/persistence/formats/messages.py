@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -22,7 +21,17 @@ from persistence.effects.outcome import error_of
 from persistence.effects.step import DONE
 from persistence.errors import EffectAborted
 from persistence.formats.calls import PLACE, ToolCall, answer, calls, is_message, stands
-from persistence.formats.chat import BEGIN, CHAT, HEAR, chat_agent, failed, incoming, spoken
+from persistence.formats.chat import (
+    BEGIN,
+    CHAT,
+    HEAR,
+    NAMED,
+    chat_agent,
+    failed,
+    incoming,
+    names,
+    spoken,
+)
 from persistence.formats.strict import frozen, refused
 from persistence.values import LIMITS, Keyword, Map, Value, encode
 
@@ -118,10 +127,7 @@ class _Script:
         self._told = told
         self._next = 0
         self._results: deque[tuple[int, Value] | None] = deque()
-        self._settings = {**settings}
-        named = next((m for m in self._messages if m["role"] == "tool"), Map())
-        if "name" in named:
-            self._settings["named"] = True
+        self._settings = settings
 
     @staticmethod
     def _message(message: Any, path: str) -> Map:
@@ -158,11 +164,14 @@ class _Script:
     def _chat(self, call: Call) -> Value:
         asked = self._calls[self._next]
         reply = self._take(call)
-        self._results = self._block(asked)
+        named = bool(asked) and self._role() == "tool" and "name" in self._messages[self._next]
+        self._results = self._block(asked, named)
         plain = reply.get("content")
-        return plain if isinstance(plain, str) and spoken(plain) == reply else reply
+        if isinstance(plain, str) and spoken(plain) == reply:
+            return plain
+        return Map({**reply, NAMED: True}) if named else reply
 
-    def _block(self, asked: Sequence[ToolCall]) -> deque[tuple[int, Value] | None]:
+    def _block(self, asked: Sequence[ToolCall], named: bool) -> deque[tuple[int, Value] | None]:
         """What the tool messages that follow answer to each call: where they stand, and what."""
         open_: dict[Value, deque[int]] = defaultdict(deque)
         for place, call in enumerate(asked):
@@ -176,9 +185,14 @@ class _Script:
                 break
             order.append(matching.popleft())
             found[order[-1]] = n
-        return deque(map(self._result, asked, found, repeat(order == sorted(order))))
+        in_order = order == sorted(order)
+        return deque(
+            self._result(call, n, named, in_order) for call, n in zip(asked, found, strict=True)
+        )
 
-    def _result(self, call: ToolCall, n: int | None, in_order: bool) -> tuple[int, Value] | None:
+    def _result(
+        self, call: ToolCall, n: int | None, named: bool, in_order: bool
+    ) -> tuple[int, Value] | None:
         """What is recorded as the result of *call*, which message *n* tells: the content of the
         message, or the message, where it says more than that."""
         if n is None:
@@ -186,7 +200,7 @@ class _Script:
         message = self._messages[n]
         if not in_order:
             return n, Map({**message, PLACE: n - self._next})
-        content, named = message.get("content"), bool(self._settings.get("named"))
+        content = message.get("content")
         if stands(content) and answer(call, content, named=named) == message:
             return n, content
         return n, message
@@ -251,7 +265,8 @@ def placed(ordered: Iterable[Step]) -> list[tuple[Step, Map]]:
     found: list[tuple[Step, Map]] = []
     asked: deque[ToolCall] = deque()
     answers: list[tuple[int, Step, Map]] = []
-    named, count = False, 0
+    named = usual = False
+    count = 0
 
     def flush() -> None:
         found.extend((step, message) for _, step, message in sorted(answers, key=lambda x: x[0]))
@@ -268,12 +283,12 @@ def placed(ordered: Iterable[Step]) -> list[tuple[Step, Map]]:
         elif step.error is not None:
             continue
         elif step.op is BEGIN:
-            named = bool(step.result.get("named"))
+            usual = bool(step.result.get("named"))
             found += [(step, message) for message in step.result.get("messages", ())]
         elif step.op is HEAR:
             found += [(step, message) for message in incoming(step.result)[0]]
         elif step.op is CHAT:
-            reply = spoken(step.result)
+            reply, named = spoken(step.result), usual or names(step.result)
             found.append((step, reply))
             asked = deque(calls(reply))
             count = len(asked)
@@ -296,6 +311,6 @@ def _place(result: Value, otherwise: int) -> int:
 
 
 def settings_of(steps: Iterable[Step]) -> Map:
-    """What the agent was told to begin with: ``messages``, ``tools``, ``model``, ``named``."""
+    """What the agent was told to begin with: ``messages``, ``tools``, ``model``."""
     found = (step.result for step in steps if step.op is BEGIN and step.error is None)
     return next(found, Map())

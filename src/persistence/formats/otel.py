@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from persistence.effects import Step, Trace
 from persistence.errors import InputError
+from persistence.formats.atif_steps import RIDES
 from persistence.formats.calls import ToolCall, calls, tool_name
 from persistence.formats.chat import BEGIN, CHAT, spoken
 from persistence.formats.messages import settings_of
@@ -29,10 +30,13 @@ _NS: Final = 1_000  # nanoseconds in a microsecond
 _KIND: Final = Keyword("kind")
 _MESSAGE: Final = Keyword("message")
 _MODEL: Final = "model"  # the namespace of operations that ask a model
-_TOKENS: Final = (
-    (Keyword("input-tokens"), "gen_ai.usage.input_tokens"),
-    (Keyword("output-tokens"), "gen_ai.usage.output_tokens"),
-)
+_TOKENS: Final = Keyword("tokens")
+_USAGE: Final = {
+    "prompt_tokens": "gen_ai.usage.input_tokens",
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "completion_tokens": "gen_ai.usage.output_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+}
 
 Attributes = dict[str, Any]
 
@@ -133,8 +137,17 @@ def _told(
 
 
 def _usage(step: Step) -> Attributes:
-    cost: Mapping[Value, Any] = step.cost or {}
-    return {name: cost[key] for key, name in _TOKENS if isinstance(cost.get(key), int)}
+    """The tokens that the model's answer tells under "usage", or, from ATIF, in its metrics."""
+    reply = step.result if isinstance(step.result, Map) else Map()
+    rides = reply.get(RIDES)
+    told = reply.get("usage") or (rides.get("metrics") if isinstance(rides, Map) else None)
+    told = told if isinstance(told, Map) else Map()
+    found: Attributes = {
+        name: told[key] for key, name in _USAGE.items() if type(told.get(key)) is int
+    }
+    if step.cost and _TOKENS in step.cost:
+        found["persistence.cost.tokens"] = step.cost[_TOKENS]
+    return found
 
 
 def _call_ids(steps: Sequence[Step]) -> dict[int, ToolCall]:
