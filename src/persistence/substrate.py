@@ -19,7 +19,9 @@ from persistence.db import Db, Report
 from persistence.effects import Effects
 from persistence.importing import BATCH, Imported, Plan, import_file
 from persistence.maintenance import check, reindex
+from persistence.memory import Memory
 from persistence.query import FunctionRegistry
+from persistence.replay import Replay
 from persistence.stm import Txn
 from persistence.store import Size, open_store
 from persistence.transactions import Transaction, transactions
@@ -154,7 +156,9 @@ class OnBranch:
         self.number = number
         self.fact = Facts(connection, number)
         self.txn = Txn(connection, branch=number)
+        self.memory = Memory(connection, branch=number)
         self.effect = Effects(connection, self.txn, branch=number)
+        self.replay = Replay(connection, self.txn, self.effect, branch=number)
 
     def __repr__(self) -> str:
         return f"<branch {self.name!r}>"
@@ -211,7 +215,9 @@ class Substrate:
         self.fact = Facts(connection)
         self.branch = BranchSpace(connection)
         self.txn = Txn(connection)
+        self.memory = Memory(connection)
         self.effect = Effects(connection, self.txn)
+        self.replay = Replay(connection, self.txn, self.effect)
         self.audit = Audit(connection)
 
     @classmethod

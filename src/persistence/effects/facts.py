@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -54,6 +55,8 @@ DECLARATIONS: Final = (
     {":db/ident": STEP_OP, ":db/index": True},
 )
 
+_T: Final = Keyword("t")
+_INSTANT: Final = Keyword("instant")
 _STEPS: Final = "[*]"
 _OF_RUN: Final = "[:find [?s ...] :in $ ?run :where [?s :step/run ?run]]"
 _BEGUN: Final = """
@@ -223,6 +226,18 @@ def unfinished(db: Db, entity: int) -> dict[tuple[Any, int], int]:
         facts = db.pull("[:step/scope :step/place]", e) or {}
         found[facts.get(STEP_SCOPE, ()), facts.get(STEP_PLACE, n)] = e
     return found
+
+
+def basis_form(db: Db) -> Map:
+    """What names *db*, a plain database value, in the result of a step."""
+    return Map({_T: db.basis, _INSTANT: from_micros(db.instant)})
+
+
+def database_at(db: Db, basis: Map) -> Db:
+    """The database value that *basis*, the result of a step, names in the store of *db*."""
+    moment = basis[_INSTANT]
+    assert isinstance(moment, datetime)
+    return db.as_of(basis[_T]).valid_at(moment)
 
 
 def runs(db: Db) -> list[Mapping[Keyword, Any]]:

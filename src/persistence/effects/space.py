@@ -13,20 +13,21 @@ from uuid import UUID, uuid4
 import attrs
 
 from persistence.connection import Connection
+from persistence.db import Db
 from persistence.effects import facts
 from persistence.effects.answers import Prefix
 from persistence.effects.awaited import AsyncRun
 from persistence.effects.budget import Budget
 from persistence.effects.budget import budget as budget_of
 from persistence.effects.handler import Handler
-from persistence.effects.run import DONE, Run, RunBase
+from persistence.effects.run import BASIS, DONE, Run, RunBase
 from persistence.effects.step import ABORTED, BEGUN, Step
 from persistence.effects.stored import Stored
 from persistence.effects.trace import RUNNING, Trace
 from persistence.effects.world import drawing, telling
 from persistence.errors import InputError, TraceError
 from persistence.stm import Txn
-from persistence.values import Keyword, Value, freeze, keyword
+from persistence.values import Keyword, Map, Value, freeze, keyword
 
 R = TypeVar("R", bound=RunBase)
 
@@ -101,6 +102,24 @@ class Effects:
             TraceError: there is no such run, or it cannot be read.
         """
         return facts.load(self._connection.db(self._branch), run_id(id))
+
+    def database(self, step: Step) -> Db:
+        """The database as the agent saw it by `run.db()`, of which *step* is the record.
+
+        >>> with s.effect.run("look") as run:
+        ...     seen = run.db()
+        >>> s.effect.database(s.effect.trace(run.id)[0]) == seen
+        True
+
+        Raises:
+            TraceError: it is the record of something else.
+        """
+        if step.op is not BASIS or not isinstance(step.result, Map):
+            raise TraceError(
+                f"step {step.n} is {step.op}, and saw no database",
+                hint="give the step of a run.db(), whose operation is :db/basis",
+            )
+        return facts.database_at(self._connection.db(self._branch), step.result)
 
     def runs(self) -> list[RunInfo]:
         """The runs of this branch, the earliest first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -20,10 +19,8 @@ from persistence.effects.trace import RUNNING, Trace
 from persistence.errors import InputError, TraceError
 from persistence.session import WriterBase
 from persistence.stm import Transaction, Txn
-from persistence.values import Keyword, Map, Value, from_micros
+from persistence.values import Keyword, Map, Value
 
-_T: Final = Keyword("t")
-_INSTANT: Final = Keyword("instant")
 _CHUNK: Final = 5_000  # steps of one transaction, when they are written together
 
 
@@ -147,13 +144,10 @@ class Stored:
 
     def reading(self, basis: Map) -> Db:
         """The database value that *basis*, a recorded result, names."""
-        moment = basis[_INSTANT]
-        assert isinstance(moment, datetime)
-        return self._connection.db(self._branch).as_of(basis[_T]).valid_at(moment)
+        return facts.database_at(self._connection.db(self._branch), basis)
 
     def _basis(self, call: Call) -> Map:
-        db = self._connection.db(self._branch)
-        return Map({_T: db.basis, _INSTANT: from_micros(db.instant)})
+        return facts.basis_form(self._connection.db(self._branch))
 
     def _together(self, call: Call) -> Map:
         """Commits facts and the step that says so in one transaction."""
