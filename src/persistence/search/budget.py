@@ -111,6 +111,10 @@ class Spent:
 
     def over(self, budget: Budget) -> str | None:
         """The budget that leaves no room for another call, if there is one."""
+        if budget.iterations is not None and self.iterations >= budget.iterations:
+            return "iterations"
+        if budget.evaluations is not None and self.evaluations >= budget.evaluations:
+            return "evaluations"
         if budget.seconds is not None and self.seconds >= budget.seconds:
             return "seconds"
         if budget.tokens is not None and _full(self.tokens, self.most_tokens, budget.tokens):

@@ -29,7 +29,7 @@ class Evolve(Optimiser):
     *population* states live at a time. A parent is the best of *tournament* drawn from them; its
     child is one of its moves, drawn by prior. After *population* children the next generation are
     the *elite* best so far and the best of the children. ``crossover(a, b)`` gives the states that
-    two have together, as *propose* gives moves; it makes a child with the chance *crossing*.
+    two have together, as *propose* gives moves; it makes a child with the chance *crossing* (0.3).
 
     >>> def flip(bits):
     ...     return [(i, bits[:i] + (1 - bits[i],) + bits[i + 1 :]) for i in range(len(bits))]
@@ -46,8 +46,12 @@ class Evolve(Optimiser):
     population: int = 16
     tournament: int = 3
     elite: int = 4
-    crossing: float = 0.3
     crossover: Cross | None = attrs.field(default=None, repr=False)
+    crossing: float = attrs.field()
+
+    @crossing.default
+    def _usual(self) -> float:
+        return 0.0 if self.crossover is None else 0.3
 
     def __attrs_post_init__(self) -> None:
         for name in ("population", "tournament", "elite"):
@@ -65,20 +69,25 @@ class Evolve(Optimiser):
     def begin(self, exploration: Exploration, chance: Random) -> Walk:
         return _Population(exploration, chance, self)
 
+    def ready(self) -> None:
+        if self.crossing and self.crossover is None:
+            raise SearchError(
+                f"with the chance {self.crossing} two states are crossed, and nothing says how",
+                hint="give crossover, a function of two states",
+            )
+
     def options(self) -> dict[str, Value]:
-        crossing = float(self.crossing) if self.crossover is not None else 0.0
         return {
             "population": self.population,
             "tournament": self.tournament,
             "elite": self.elite,
-            "crossing": crossing,
+            "crossing": float(self.crossing),
         }
 
 
 class _Population(Walk):
     def __init__(self, exploration: Exploration, chance: Random, options: Evolve) -> None:
         self._exploration, self._chance, self._options = exploration, chance, options
-        self._crossing = options.options()["crossing"]
         self._living: list[Iteration] = []
         self._children: list[Iteration] = []
         self._left: dict[bytes, list[Move]] = {}  # moves that may still lead to a new state
@@ -117,7 +126,7 @@ class _Population(Walk):
         return min(self._chance.sample(self._living, size), key=_fitness)
 
     def _crossed(self) -> Iteration | None:
-        if len(self._living) < 2 or self._chance.random() >= self._crossing:
+        if len(self._living) < 2 or self._chance.random() >= self._options.crossing:
             return None
         a, b = self._drawn(), self._drawn()
         if a.id == b.id:

@@ -119,9 +119,9 @@ class Exploration:
         id: bytes,
         other: bytes | None,
     ) -> Expansion:
+        self._room()
         if ask is None:
             self._missed("the moves of", id)
-        self._room()
         given = moves_of(ask(*map(real, states)), self.root, self._told(told, id))
         self._pay(given.tokens, given.cost)
         seconds, moves = self.spent.seconds, tuple(given.moves)
@@ -151,8 +151,6 @@ class Exploration:
     ) -> Iteration:
         """Judges *state*, which nobody judged before: that is one iteration."""
         n = len(self.iterations) + 1
-        if self._budget.iterations is not None and n > self._budget.iterations:
-            raise Stop("iterations")
         if n <= len(self._log.iterations):
             made = self._again(n, state, id)
         else:
@@ -194,12 +192,10 @@ class Exploration:
         return attrs.evolve(known, held=state)
 
     def _judged(self, n: int, state: Any, id: bytes) -> Iteration:
+        self._room()
         evaluate = self._evaluate
         if evaluate is None:
             self._missed("the score of", id)
-        if self._budget.evaluations is not None and n > self._budget.evaluations:
-            raise Stop("evaluations")
-        self._room()
         scored = score_of(evaluate(real(state)), self._told("evaluate", id))
         self._pay(scored.tokens, scored.cost)
         return Iteration(
@@ -220,7 +216,7 @@ class Exploration:
             Stop: there is none for another call.
         """
         self._tick()
-        reason = self.spent.over(self._budget)
+        reason = self.spent.over(self._budget)  # also before moves: they are for an iteration
         if reason is not None:
             raise Stop(reason)
 
@@ -235,7 +231,8 @@ class Exploration:
         self.spent.seconds = self._before + (now - self._begun)
 
     def _replayed(self, seconds: float) -> None:
-        self.spent.seconds = self._before = max(self._before, seconds)
+        self._before = max(self._before, seconds)
+        self.spent.seconds = max(self.spent.seconds, seconds)
 
     def _told(self, what: str, id: bytes) -> str:
         return f"iteration {len(self.iterations) + 1}: {what} of {id.hex()[:16]}"

@@ -64,6 +64,7 @@ class Optimiser(ABC):
             SearchError: a budget, a move or a score that is none. What *propose* and *evaluate*
                 raise ends the search too; the record keeps all that was done before.
         """
+        self.ready()
         return self.explored(
             root, propose, evaluate, budget=budget, seed=seed, record=record, now=now
         )
@@ -110,12 +111,19 @@ class Optimiser(ABC):
         )
 
     @abstractmethod
+    def ready(self) -> None:
+        """
+        Raises:
+            SearchError: a function is missing, without which only a log can be run again.
+        """
+
+    @abstractmethod
     def begin(self, exploration: Exploration, chance: Random) -> Walk:
         """A search that has not taken a step yet."""
 
     @abstractmethod
     def options(self) -> dict[str, Value]:
-        """What :meth:`again` needs to make an equal optimiser."""
+        """The arguments by which an equal optimiser is made, but for functions."""
 
 
 class Walk(ABC):

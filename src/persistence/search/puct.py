@@ -51,6 +51,9 @@ class Puct(Optimiser):
     def begin(self, exploration: Exploration, chance: Random) -> Walk:
         return _Tree(exploration, chance, float(self.exploring))
 
+    def ready(self) -> None:
+        """It needs no function of its own."""
+
     def options(self) -> dict[str, Value]:
         return {"exploring": float(self.exploring)}
 
