@@ -41,9 +41,9 @@ def six() -> list[Handler]:
         redact(),
         policy(RULES),
         budget(Budget(calls=10**9, tokens=10**12, money=Decimal(10**9))),
-        rate(per_second=10**9),
-        retry(attempts=3),
-        cache(size=100),
+        rate("*", calls=10**9),
+        retry("tool/*", attempts=3),
+        cache("tool/*", size=100),
         ANSWER,
     ]
 

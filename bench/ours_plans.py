@@ -1,4 +1,4 @@
-"""Plans of Persistence: parsed with all checks, printed, and edited, at the size the figures ask."""
+"""Plans of Persistence: parsed with all checks, printed and edited, at the size of the figures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from persistence.plans import Plan
 
 _STEPS = (
     '[:tool-call {{:tool :tool/search :args {{:query "question {n}" :limit {n}}}}}]',
-    '[:let {{:name x{n} :value {n}}} [:ref {{:name x{n}}}]]',
+    "[:let {{:name x{n} :value {n}}} [:ref {{:name x{n}}}]]",
     '[:llm-call {{:model "m" :prompt "What about {n}?"}}]',
-    "[:choice {{:when [(< {n} 3) :else]}} [:seq {{}}] [:checkpoint {{:name \"c{n}\"}}]]",
+    '[:choice {{:when [(< {n} 3) :else]}} [:seq {{}}] [:checkpoint {{:name "c{n}"}}]]',
 )
 
 

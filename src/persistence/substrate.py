@@ -20,6 +20,7 @@ from persistence.effects import Effects
 from persistence.importing import BATCH, Imported, Plan, import_file
 from persistence.maintenance import check, reindex
 from persistence.memory import Memory
+from persistence.plans import Plans
 from persistence.query import FunctionRegistry
 from persistence.replay import Replay
 from persistence.stm import Txn
@@ -159,6 +160,7 @@ class OnBranch:
         self.memory = Memory(connection, branch=number)
         self.effect = Effects(connection, self.txn, branch=number)
         self.replay = Replay(connection, self.txn, self.effect, branch=number)
+        self.plan = Plans(connection, self.effect, branch=number, line=name)
 
     def __repr__(self) -> str:
         return f"<branch {self.name!r}>"
@@ -218,6 +220,7 @@ class Substrate:
         self.memory = Memory(connection)
         self.effect = Effects(connection, self.txn)
         self.replay = Replay(connection, self.txn, self.effect)
+        self.plan = Plans(connection, self.effect)
         self.audit = Audit(connection)
 
     @classmethod

@@ -10,10 +10,12 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
+from persistence.audit.keyfile import Keyring
 from persistence.cli import output
 from persistence.cli.as_json import as_json
+from persistence.cli.scenes import MORE, SCENES
 from persistence.cli.session import Session, common, pass_session
-from persistence.cli.story import STEPS, Ending, Told
+from persistence.cli.story import Ending, Told
 from persistence.clock import FrozenClock
 from persistence.errors import InputError
 from persistence.substrate import Substrate
@@ -36,13 +38,14 @@ def demo(session: Session) -> None:
     place = _place(session)
     told: list[Told] = []
     clock = FrozenClock(0)
-    with Substrate.open(place, clock=clock) as substrate:
-        for number, step in enumerate(STEPS, 1):
-            one = step.tell(substrate, clock)
+    keys = Keyring.generate("example.com/demo", "buyer")
+    with Substrate.open(place, clock=clock, keys=keys) as substrate:
+        for number, scene in enumerate(SCENES, 1):
+            one = scene.tell(substrate, clock)
             told.append(one)
             if not session.json:
                 _show(number, one)
-    ending = Ending(place)
+    ending = Ending(place, MORE)
     if session.json:
         output.emit(
             {

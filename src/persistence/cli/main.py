@@ -18,8 +18,10 @@ from persistence.cli.erase import erase, shred
 from persistence.cli.history import history, log
 from persistence.cli.importer import import_
 from persistence.cli.keys import keys
+from persistence.cli.replay import replay
 from persistence.cli.schema import schema
 from persistence.cli.session import common
+from persistence.cli.traces import trace
 from persistence.cli.upkeep import check, reindex, stats
 from persistence.cli.verify import verify
 from persistence.cli.witness import witness
@@ -91,6 +93,8 @@ for _command in (
     diff,
     merge,
     import_,
+    trace,
+    replay,
     schema,
     explain,
     stats,
