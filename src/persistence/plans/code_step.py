@@ -28,6 +28,7 @@ __all__ = ["run_code"]
 _RESULT: Final = 4 * 1024 * 1024  # bytes of a result: a quarter of what a value may have
 _WORDS: Final = 16 * 1024  # bytes of what a program may write to its standard error and be heard
 _CHUNK: Final = 65_536
+_MOMENT: Final = 0.01  # seconds between two looks at a child that says nothing
 _TEXTS: Final = (str, Keyword, Symbol)
 
 
@@ -67,38 +68,39 @@ def _ran(stdin: Any, place: str, seconds: float) -> tuple[int | None, bytes, byt
         start_new_session=True,  # a process group of its own, which is killed as one
     )
     try:
-        out, words = _heard(child, time.monotonic() + seconds)
-        try:
-            status: int | None = child.wait(0 if out is None else 1)
-        except subprocess.TimeoutExpired:
-            status = None
+        in_time, out, words = _heard(child, time.monotonic() + seconds)
     finally:
         _kill(child)
-    return (None if out is None else status), out or b"", words
+    return child.returncode if in_time else None, out, words
 
 
-def _heard(child: subprocess.Popen[bytes], until: float) -> tuple[bytes | None, bytes]:
-    """What the child writes until it closes both pipes; None for the first if time was up."""
+def _heard(child: subprocess.Popen[bytes], until: float) -> tuple[bool, bytes, bytes]:
+    """Whether the child ended in time, and what it wrote until then, or until it was too much."""
     assert child.stdout is not None and child.stderr is not None
-    heard = {child.stdout: bytearray(), child.stderr: bytearray()}
-    most = {child.stdout: _RESULT, child.stderr: _WORDS}
+    out, words = bytearray(), bytearray()
+    pipes: dict[Any, tuple[bytearray, int]] = {
+        child.stdout: (out, _RESULT),
+        child.stderr: (words, _WORDS),
+    }
     with selectors.DefaultSelector() as selector:
-        for pipe in heard:
+        for pipe in pipes:
             selector.register(pipe, selectors.EVENT_READ)
-        while selector.get_map():
-            left = until - time.monotonic()
-            ready = selector.select(max(left, 0))
-            if left <= 0:
-                return None, bytes(heard[child.stderr])
+        while time.monotonic() < until and len(out) <= _RESULT:
+            ready = selector.select(_MOMENT)
             for key, _ in ready:
-                source: Any = key.fileobj
-                chunk = os.read(source.fileno(), _CHUNK)
+                held, most = pipes[key.fileobj]
+                chunk = os.read(key.fd, _CHUNK)
+                held += chunk[: max(most + 1 - len(held), 0)]
                 if not chunk:
-                    selector.unregister(source)
-                heard[source] += chunk[: max(most[source] + 1 - len(heard[source]), 0)]
-                if len(heard[child.stdout]) > _RESULT:
-                    return bytes(heard[child.stdout]), bytes(heard[child.stderr])
-    return bytes(heard[child.stdout]), bytes(heard[child.stderr])
+                    selector.unregister(key.fileobj)
+            if not ready and _has_ended(child):  # what it started may hold the pipes open
+                return True, bytes(out), bytes(words)
+    return len(out) > _RESULT, bytes(out), bytes(words)
+
+
+def _has_ended(child: subprocess.Popen[bytes]) -> bool:
+    """Whether the child has ended; it is not waited for yet, so its number stays its own."""
+    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -115,14 +117,14 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 def _value(status: int | None, out: bytes, words: bytes, call: Call) -> Value:
     said = words.decode("utf-8", "replace").strip()[-2_000:]
+    if len(out) > _RESULT:
+        raise _failed(f"its result has more than {_RESULT} bytes", "give a part of it only")
     if status is None or status == -signal.SIGXCPU:
         raise EffectTimedOut(
             f"the program took longer than {call.args['seconds']} s",
             hint="give it more :seconds, or less to do",
             seconds=call.args["seconds"],
         )
-    if len(out) > _RESULT:
-        raise _failed(f"its result has more than {_RESULT} bytes", "give a part of it only")
     if status != 0:
         ended = f"signal {-status}" if status < 0 else f"status {status}"
         raise _failed(said or f"it ended with {ended}", "read what it says, and mend the source")

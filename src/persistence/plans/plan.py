@@ -236,6 +236,23 @@ class Plan:
         player.check()
         return player.play(Run(name, player.handlers), bound)
 
+    def play(self, run: Run, *, params: Mapping[str, Any] | None = None, **settings: Any) -> Value:
+        """The value of the plan, run as a part of *run*: of an agent's own, or of a replay.
+
+        Settings are those of :meth:`run`; tools are the handlers of *run*.
+
+        >>> from persistence.effects import Run, Terminal
+        >>> with Run("agent", [Terminal("tools", {"roll": lambda: 4})]) as run:
+        ...     Plan("[:tool-call {:tool :roll}]").play(run)
+        4
+
+        Raises:
+            UnhandledEffect: nothing performs one of its effects.
+            PlanError, PlanStopped, EffectError: as :meth:`run`.
+        """
+        player = Player.of(self.root, (), Settings(**settings))
+        return player.join(run, bindings(self.root, params))
+
     def text(self, *, width: int | None = None) -> str:
         """The plan in one line, or, with a *width*, in as many as it takes.
 

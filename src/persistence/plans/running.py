@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any, Final, TypeAlias
@@ -151,25 +152,40 @@ class Player:
                 yield from handler.functions
 
     def play(self, run: Run, bound: Mapping[Symbol, Value]) -> Ran:
-        """Runs the plan on *run*, and ends the run.
+        """Runs the plan on *run*, which was made with the handlers, and ends the run.
 
         Raises:
             PlanStopped: it was told to stop.
             EffectError: an effect, or a step, failed.
         """
         with run:
-            try:
-                stop = self.settings.stop or (lambda path: False)
-                run.result = self.engine.play(Context(run, stop), self.root, (), bound)
-            except Halt as halt:
-                raise PlanStopped(
-                    f"run {run.id} was stopped before the step at {shown(halt.path)}",
-                    hint="go on with it by s.plan.resume",
-                    run=run.id,
-                    path=halt.path,
-                    trace=run.trace,
-                ) from None
+            run.result = self._played(run, bound)
         return Ran(run.result, run.trace)
+
+    def join(self, run: Run, bound: Mapping[Symbol, Value]) -> Value:
+        """Runs the plan as a part of *run*, behind whose handlers its own come.
+
+        Raises:
+            UnhandledEffect: nothing performs one of its effects.
+        """
+        self.handlers = [*run.handlers, *self.handlers]
+        view = copy.copy(run)
+        view.handlers = Handlers(self.handlers)
+        view.check(op for _, node in walk(self.root) if (op := operation(node)) is not None)
+        return self._played(view, bound)
+
+    def _played(self, run: Run, bound: Mapping[Symbol, Value]) -> Value:
+        stop = self.settings.stop or (lambda path: False)
+        try:
+            return self.engine.play(Context(run, stop), self.root, (), bound)
+        except Halt as halt:
+            raise PlanStopped(
+                f"run {run.id} was stopped before the step at {shown(halt.path)}",
+                hint="go on with it by s.plan.resume",
+                run=run.id,
+                path=halt.path,
+                trace=run.trace,
+            ) from None
 
 
 def _handlers(tools: Tools) -> list[Around | Terminal]:

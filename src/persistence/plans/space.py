@@ -74,10 +74,8 @@ class Plans:
             if self._library.root(name) == made.id:
                 return made
             reason = f"{name!r} stands for another plan already"
-            raise refused(
-                [Problem((), reason, "give that plan as expected=, or edit it")],
-                title="nothing was saved",
-            )
+            fix = "give that plan as expected=, or edit it"
+            raise refused([Problem((), reason, fix)], title="nothing was saved")
         self._library.name(name, made.root, None if expected is None else expected.id)
         return made
 
@@ -199,7 +197,7 @@ class Plans:
             PlanError: there is no such plan, nothing performs one of its effects, or a value of
                 *params* is missing; nothing was done.
             PlanStopped: it was told to stop; `run` in its data is the id to go on with.
-            EffectError: an effect, or a condition, failed; the run can be resumed too.
+            EffectError: an effect, or a condition, failed; the run can be rewound to before it.
         """
         found = self.load(plan) if isinstance(plan, str) else plan
         player, others = self._player(found.root, tools, options)
@@ -213,8 +211,10 @@ class Plans:
     def resume(
         self, run: UUID | str, tools: Tools = (), *, plan: Plan | None = None, **options: Any
     ) -> Ran:
-        """Goes on with a run that was stopped, failed, or lost its process: what is on record
-        answers, the rest is performed. With *plan*, it goes on with an edited plan.
+        """Goes on with a run that was stopped or lost its process: what is on record answers, the
+        rest is performed. With *plan*, it goes on with an edited plan.
+
+        A failure is on record like any result. To try again what failed, rewind to before it.
 
         Raises:
             PlanError: *plan* changes work that is done.
