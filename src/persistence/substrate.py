@@ -20,9 +20,10 @@ from persistence.effects import Effects
 from persistence.importing import BATCH, Imported, Plan, import_file
 from persistence.maintenance import check, reindex
 from persistence.memory import Memory
-from persistence.plans import Plans
+from persistence.planning import Planning
 from persistence.query import FunctionRegistry
 from persistence.replay import Replay
+from persistence.specs import Specs
 from persistence.stm import Txn
 from persistence.store import Size, open_store
 from persistence.transactions import Transaction, transactions
@@ -140,9 +141,22 @@ def _is_instant(x: int | bytes | InstantLike) -> TypeGuard[InstantLike]:
     return not isinstance(x, int | bytes) and not (isinstance(x, str) and len(x) == 64)
 
 
-class OnBranch:
-    """One branch of a store, used as the main line is: `fact` reads and writes it, `txn`
-    runs transactions on it, `effect` runs agents.
+class OnLine:
+    """What can be done on one line of transactions, the main one or a branch."""
+
+    def __init__(self, connection: Connection, specs: Specs, name: str, number: int = 0) -> None:
+        self.fact = Facts(connection, number)
+        self.txn = Txn(connection, branch=number)
+        self.memory = Memory(connection, branch=number)
+        self.spec = specs
+        self.effect = Effects(connection, self.txn, branch=number)
+        self.replay = Replay(connection, self.txn, self.effect, branch=number)
+        self.plan = Planning(connection, self.effect, specs, branch=number, line=name)
+
+
+class OnBranch(OnLine):
+    """One branch of a store, used as the main line is: `fact` reads and writes it, `txn` runs
+    transactions on it, `effect` runs agents, `plan` plans, and so on.
 
     >>> with Substrate.open(":memory:") as s:
     ...     _ = s.fact.transact([{"db/id": "p", "plan/city": "Rome"}])
@@ -152,15 +166,10 @@ class OnBranch:
     ('Oslo', 'Rome')
     """
 
-    def __init__(self, connection: Connection, name: str, number: int) -> None:
+    def __init__(self, connection: Connection, specs: Specs, name: str, number: int) -> None:
+        super().__init__(connection, specs, name, number)
         self.name = name
         self.number = number
-        self.fact = Facts(connection, number)
-        self.txn = Txn(connection, branch=number)
-        self.memory = Memory(connection, branch=number)
-        self.effect = Effects(connection, self.txn, branch=number)
-        self.replay = Replay(connection, self.txn, self.effect, branch=number)
-        self.plan = Plans(connection, self.effect, branch=number, line=name)
 
     def __repr__(self) -> str:
         return f"<branch {self.name!r}>"
@@ -168,6 +177,10 @@ class OnBranch:
 
 class BranchSpace(Branches):
     """`s.branch`: lines of transactions beside the main one."""
+
+    def __init__(self, connection: Connection, specs: Specs) -> None:
+        super().__init__(connection)
+        self._specs = specs
 
     def create(self, name: str, *, of: str | Db = MAIN, author: str | None = None) -> OnBranch:
         """Begins a branch at the head of another one, or at a database value.
@@ -180,7 +193,7 @@ class BranchSpace(Branches):
                 value is a speculation or shows a range.
         """
         begun = self.begin(name, of=of, author=author)
-        return OnBranch(self._connection, name, begun.number)
+        return OnBranch(self._connection, self._specs, name, begun.number)
 
     def transactions(
         self,
@@ -200,10 +213,11 @@ class BranchSpace(Branches):
         Raises:
             BranchError: there is none, or it was discarded and *discarded* is not set.
         """
-        return OnBranch(self._connection, name, self.find(name, discarded=discarded))
+        number = self.find(name, discarded=discarded)
+        return OnBranch(self._connection, self._specs, name, number)
 
 
-class Substrate:
+class Substrate(OnLine):
     """A store, opened. Use it as a context manager, or call :meth:`close`.
 
     >>> with Substrate.open(":memory:") as s:
@@ -213,14 +227,10 @@ class Substrate:
     """
 
     def __init__(self, connection: Connection) -> None:
+        specs = Specs()
+        super().__init__(connection, specs, MAIN)
         self._connection = connection
-        self.fact = Facts(connection)
-        self.branch = BranchSpace(connection)
-        self.txn = Txn(connection)
-        self.memory = Memory(connection)
-        self.effect = Effects(connection, self.txn)
-        self.replay = Replay(connection, self.txn, self.effect)
-        self.plan = Plans(connection, self.effect)
+        self.branch = BranchSpace(connection, specs)
         self.audit = Audit(connection)
 
     @classmethod
