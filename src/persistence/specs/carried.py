@@ -21,7 +21,7 @@ import attrs
 from persistence.errors import InputError, ValueRefused
 from persistence.specs.problems import bad, shown
 from persistence.specs.spec import Draws, Json, Schemas, Spec, Walk, wrong
-from persistence.values import LIMITS, Char, Keyword, Symbol, freeze
+from persistence.values import LIMITS, Char, Keyword, Symbol, encode
 
 __all__ = ["CARRIED", "Carried"]
 
@@ -33,6 +33,7 @@ _INSTANT: Final = (
     r"(?:\.[0-9]{1,6}0*)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_CHECKED: Final = frozenset((dt.datetime, Decimal, Fraction))  # not each of them can be kept
 _NAME: Final = r"[a-z][a-z0-9-]{0,8}(?:/[a-z][a-z0-9-]{0,8})?"
 
 
@@ -64,8 +65,10 @@ class Carried(Spec):
         return wrong(self, value)
 
     def _own(self, value: Any) -> Any:
+        if self.kind not in _CHECKED:
+            return value
         try:
-            freeze(value)
+            encode(value)
         except InputError as refused:
             return bad(f"expected {self.wants}: {refused.message}", self.fix, shown(value))
         return value

@@ -67,8 +67,9 @@ class Fields:
             if type(field.key) is not str and not _is_keyword(field.key):
                 raise InputError(f"the key {shown(field.key)} is neither text nor a keyword")
             for way in ways:
-                if names.setdefault(way, field.key) != field.key:
+                if way in names:
                     raise InputError(f"two keys are both written {shown(way)}")
+                names[way] = field.key
         rows = tuple((f.key, f.name, f.spec.parse, f.hidden) for f in given)
         return cls(given, closed, rows, names, all(type(f.key) is str for f in given))
 

@@ -40,8 +40,8 @@ def strategy(spec: Any, *, registry: Mapping[str, Spec] = EMPTY) -> Any:
     """A Hypothesis strategy of values as *spec* parses them; `as_json` gives their JSON form.
 
     >>> from hypothesis import find
-    >>> find(strategy(list[int]), lambda value: sum(value) > 10)
-    [11]
+    >>> find(strategy(dict[bool, None]), lambda value: True in value and False not in value)
+    {True: None}
 
     Raises:
         InputError: Hypothesis is not installed, the spec is none, or it refers to a name that
