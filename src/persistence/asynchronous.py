@@ -27,10 +27,13 @@ from persistence.datoms import Datom, InstantLike
 from persistence.db import Db, Report
 from persistence.effects import AsyncEffects
 from persistence.erasing import Erasure
+from persistence.memory import AsyncMemory
 from persistence.merging import Merge
+from persistence.planning import AsyncPlanning
+from persistence.replay import AsyncReplay
 from persistence.stm.awaited import AsyncTxn
 from persistence.store import Size
-from persistence.substrate import BranchSpace, Facts, OnBranch, Substrate
+from persistence.substrate import BranchSpace, Facts, OnBranch, OnLine, Substrate
 from persistence.transactions import Transaction
 from persistence.values import Keyword
 
@@ -134,16 +137,26 @@ class AsyncFacts:
         return self._fact.listen(relay)
 
 
-class AsyncOnBranch:
-    """One branch, awaited: `fact` reads and writes it, `txn` runs transactions on it, `effect`
-    runs agents. See :class:`OnBranch`."""
+class AsyncOnLine:
+    """What can be done on one line of transactions, awaited. See :class:`OnLine`."""
+
+    def __init__(self, line: OnLine) -> None:
+        self.fact = AsyncFacts(line.fact)
+        self.txn = AsyncTxn(line.txn)
+        self.memory = AsyncMemory(line.memory)
+        self.spec = line.spec
+        self.effect = AsyncEffects(line.effect)
+        self.replay = AsyncReplay(line.replay)
+        self.plan = AsyncPlanning(line.plan)
+
+
+class AsyncOnBranch(AsyncOnLine):
+    """One branch, awaited, used as the main line is. See :class:`OnBranch`."""
 
     def __init__(self, branch: OnBranch) -> None:
+        super().__init__(branch)
         self.name = branch.name
         self.number = branch.number
-        self.fact = AsyncFacts(branch.fact)
-        self.txn = AsyncTxn(branch.txn)
-        self.effect = AsyncEffects(branch.effect)
 
     def __repr__(self) -> str:
         return f"<async branch {self.name!r}>"
@@ -268,7 +281,7 @@ class AsyncAudit:
         return await asyncio.to_thread(self._audit.verify)
 
 
-class AsyncSubstrate:
+class AsyncSubstrate(AsyncOnLine):
     """A store, opened for asyncio; see :meth:`AsyncSubstrate.open`.
 
     >>> import asyncio
@@ -282,11 +295,9 @@ class AsyncSubstrate:
     """
 
     def __init__(self, substrate: Substrate) -> None:
+        super().__init__(substrate)
         self._substrate = substrate
-        self.fact = AsyncFacts(substrate.fact)
         self.branch = AsyncBranches(substrate.branch)
-        self.txn = AsyncTxn(substrate.txn)
-        self.effect = AsyncEffects(substrate.effect)
         self.audit = AsyncAudit(substrate.audit)
 
     @classmethod

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
 from persistence.connection import Connection
 from persistence.effects import Effects
-from persistence.plans import Plans
-from persistence.search import Searches
+from persistence.plans import Plan, Plans, Ran, Version
+from persistence.search import Found, Searches, SearchInfo
 from persistence.specs import Specs
 
 
@@ -25,3 +30,92 @@ class Planning(Plans):
 
         super().__init__(connection, effect, branch=branch, line=line, specs=conforms)
         self.search = Searches(connection, branch=branch)
+
+
+class AsyncSearches:
+    """`s.plan.search`, awaited: the search runs in a thread, and its functions with it."""
+
+    def __init__(self, search: Searches) -> None:
+        self._search = search
+
+    async def __call__(self, root: Any, propose: Any, evaluate: Any, **options: Any) -> Found:
+        """See :meth:`Searches.__call__`."""
+        return await asyncio.to_thread(self._search, root, propose, evaluate, **options)
+
+    async def rerun(self, id: UUID | str, **options: Any) -> Found:
+        """See :meth:`Searches.rerun`."""
+        return await asyncio.to_thread(self._search.rerun, id, **options)
+
+    async def resume(self, id: UUID | str, *given: Any, **options: Any) -> Found:
+        """See :meth:`Searches.resume`."""
+        return await asyncio.to_thread(self._search.resume, id, *given, **options)
+
+    async def list(self) -> list[SearchInfo]:
+        """See :meth:`Searches.list`."""
+        return await asyncio.to_thread(self._search.list)
+
+
+class AsyncPlanning:
+    """`s.plan`, awaited: plans run in threads, so their tools are plain functions."""
+
+    def __init__(self, plan: Planning) -> None:
+        self._plan = plan
+        self.search = AsyncSearches(plan.search)
+
+    def parse(self, source: Any) -> Plan:
+        """See :meth:`Plans.parse`; nothing is read."""
+        return self._plan.parse(source)
+
+    async def save(self, name: str, plan: Plan | str, **options: Any) -> Plan:
+        """See :meth:`Plans.save`."""
+        return await asyncio.to_thread(self._plan.save, name, plan, **options)
+
+    async def load(self, name: str | bytes, **options: Any) -> Plan:
+        """See :meth:`Plans.load`."""
+        return await asyncio.to_thread(self._plan.load, name, **options)
+
+    async def names(self) -> list[str]:
+        """See :meth:`Plans.names`."""
+        return await asyncio.to_thread(self._plan.names)
+
+    async def history(self, name: str) -> list[Version]:
+        """See :meth:`Plans.history`."""
+        return await asyncio.to_thread(self._plan.history, name)
+
+    async def edit(self, name: str, path: Sequence[int], change: Any, **options: Any) -> Plan:
+        """See :meth:`Plans.edit`."""
+        return await asyncio.to_thread(self._plan.edit, name, path, change, **options)
+
+    async def insert_before(
+        self, name: str, path: Sequence[int], step: Any, **options: Any
+    ) -> Plan:
+        """See :meth:`Plans.insert_before`."""
+        return await asyncio.to_thread(self._plan.insert_before, name, path, step, **options)
+
+    async def insert_after(self, name: str, path: Sequence[int], step: Any, **options: Any) -> Plan:
+        """See :meth:`Plans.insert_after`."""
+        return await asyncio.to_thread(self._plan.insert_after, name, path, step, **options)
+
+    async def delete(self, name: str, path: Sequence[int], **options: Any) -> Plan:
+        """See :meth:`Plans.delete`."""
+        return await asyncio.to_thread(self._plan.delete, name, path, **options)
+
+    async def apply(self, name: str, changes: Any, **options: Any) -> Plan:
+        """See :meth:`Plans.apply`."""
+        return await asyncio.to_thread(self._plan.apply, name, changes, **options)
+
+    async def run(self, plan: Plan | str, *given: Any, **options: Any) -> Ran:
+        """See :meth:`Plans.run`."""
+        return await asyncio.to_thread(self._plan.run, plan, *given, **options)
+
+    async def resume(self, run: UUID | str, *given: Any, **options: Any) -> Ran:
+        """See :meth:`Plans.resume`."""
+        return await asyncio.to_thread(self._plan.resume, run, *given, **options)
+
+    async def rewind(self, run: UUID | str, *given: Any, **options: Any) -> Ran:
+        """See :meth:`Plans.rewind`."""
+        return await asyncio.to_thread(self._plan.rewind, run, *given, **options)
+
+    async def done(self, run: UUID | str) -> list[tuple[int, ...]]:
+        """See :meth:`Plans.done`."""
+        return await asyncio.to_thread(self._plan.done, run)
