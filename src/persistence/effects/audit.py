@@ -71,23 +71,23 @@ def audit(
 
     def handle(call: Call) -> Generator[Asked, Any, Any]:
         began = clock.now()
-        ended = False
+        result, failed = None, None
         try:
             result = yield call
         except Exception as error:
-            ended = True
-            status, told, _ = failure(call, error)
-            yield from tell(_attempt(call, status, clock.now() - began, error=told))
+            failed = error
+        except GeneratorExit:  # an interrupt or a cancelled task: nothing can be awaited any more
+            told = error_form("interrupted", "the call was interrupted")
+            tell.now(_attempt(call, ABORTED, clock.now() - began, error=told))
             raise
-        else:
-            ended = True
-            took = clock.now() - began
+        took = clock.now() - began
+        # Not while the error is handled: it would be logged with what goes wrong at the sink.
+        if failed is None:
             yield from tell(_attempt(call, DONE, took, result=_data(call, result)))
             return result
-        finally:
-            if not ended:  # an interrupt or a cancelled task: nothing can be awaited any more
-                told = error_form("interrupted", "the call was interrupted")
-                tell.now(_attempt(call, ABORTED, clock.now() - began, error=told))
+        status, told, _ = failure(call, failed)
+        yield from tell(_attempt(call, status, took, error=told))
+        raise failed
 
     return Around(name, handle, ops=matching(ops), guard=True)
 
