@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from persistence.clock import Clock, FrozenClock, SystemClock
     from persistence.datoms import Datom
     from persistence.db import Db, Entity, Report
+    from persistence.effects import Run, Terminal, Trace, effect, functions
     from persistence.errors import (
         AuditError,
         BudgetExceeded,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
         ValueRefused,
     )
     from persistence.importing import Imported, Refusal
+    from persistence.plans import Plan
     from persistence.query import Explanation, FunctionRegistry
     from persistence.substrate import Substrate
     from persistence.values import Char, Keyword, List, Map, Set, Symbol, Tagged, read, write
@@ -123,6 +125,7 @@ __all__ = [
     "NewerStore",
     "NotAStore",
     "PersistenceError",
+    "Plan",
     "PlanError",
     "PlanStopped",
     "PolicyError",
@@ -133,6 +136,7 @@ __all__ = [
     "Report",
     "RevokedKey",
     "RollbackDetected",
+    "Run",
     "SchemaError",
     "SearchError",
     "Set",
@@ -145,6 +149,8 @@ __all__ = [
     "Symbol",
     "SystemClock",
     "Tagged",
+    "Terminal",
+    "Trace",
     "TraceError",
     "TransactionError",
     "UnboundVariable",
@@ -153,6 +159,8 @@ __all__ = [
     "UnknownBasis",
     "UnknownKey",
     "ValueRefused",
+    "effect",
+    "functions",
     "read",
     "write",
 ]
@@ -166,7 +174,9 @@ _NAMES: Final = {
     "clock": ("Clock", "FrozenClock", "SystemClock"),
     "datoms": ("Datom",),
     "db": ("Db", "Entity", "Report"),
+    "effects": ("Run", "Terminal", "Trace", "effect", "functions"),
     "importing": ("Imported", "Refusal"),
+    "plans": ("Plan",),
     "query": ("Explanation", "FunctionRegistry"),
     "substrate": ("Substrate",),
     "values": ("Char", "Keyword", "List", "Map", "Set", "Symbol", "Tagged", "read", "write"),
