@@ -15,6 +15,7 @@ from persistence.db import Db
 from persistence.effects import AsyncRun, Handler, Handlers, Run, Step, Trace, drawing, telling
 from persistence.effects.run import DONE, RunBase
 from persistence.effects.step import ABORTED
+from persistence.effects.trace import RUNNING
 from persistence.errors import InputError
 from persistence.replay.divergence import Divergence, ended_early, ended_otherwise
 from persistence.replay.intervention import Body, Intervention
@@ -99,8 +100,8 @@ def begin(
     handlers = Handlers([*live, telling(clock), drawing(trace.id.int)])
     state = State(db, trace)
     record = Record(trace, handlers, state, id=id, do=do, allow=allow, fresh=fresh, strict=strict)
-    origin = Trace(
-        id, trace.name, (), meta=trace.meta, parent=trace.id, code=trace.code, started=clock.now()
+    origin = attrs.evolve(  # it begins when the record does: a state without a basis is of then
+        trace, id=id, steps=(), status=RUNNING, result=None, error=None, parent=trace.id, upto=None
     )
     run = kind(
         trace.name,

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
+import attrs
+
+from persistence.datoms.view import Overlay
 from persistence.db import Db
 from persistence.effects import Call, Step, Trace
 from persistence.effects.outcome import failure
@@ -25,6 +28,7 @@ _T: Final = Keyword("t")
 _INSTANT: Final = Keyword("instant")
 _WITH: Final = Keyword("with")  # marks what was read from a speculation
 SPECULATED: Final = Keyword("replay/speculated")  # the verdict of a step that was not written
+_FIRST: Final = 2**43  # entities of speculations: none of the store's, now or later
 _NOT_FORMS: Final = ("meta", "author")  # of a transaction, and no part of its facts
 
 
@@ -97,6 +101,9 @@ class State:
             assert isinstance(read.result, Map)
             self._basis = read.result
             self._line = self.reading(read.result)
+        if self._line.overlay is None:
+            above = Overlay(base=self._line.basis, next_e=_FIRST)
+            self._line = attrs.evolve(self._line, view=attrs.evolve(self._line.view, overlay=above))
 
     def passed(self, step: Step) -> None:
         """Takes notice of a read that was answered from the record."""
