@@ -293,6 +293,10 @@ class AsyncEffects:
         """See :meth:`Effects.trace`."""
         return await asyncio.to_thread(self._effect.trace, id)
 
+    async def database(self, step: Step) -> Db:
+        """See :meth:`Effects.database`."""
+        return await asyncio.to_thread(self._effect.database, step)
+
     async def runs(self) -> list[RunInfo]:
         """See :meth:`Effects.runs`."""
         return await asyncio.to_thread(self._effect.runs)
