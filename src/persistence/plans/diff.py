@@ -18,6 +18,7 @@ from persistence.plans.edit import checked, spared
 from persistence.plans.node import Node, text
 from persistence.plans.paths import as_path, at, changed, no_edit
 from persistence.plans.problems import Path, shown
+from persistence.plans.writing import written
 from persistence.values import Map
 
 __all__ = ["Change", "apply", "diff"]
@@ -43,7 +44,8 @@ class Change:
     attrs: Map | None = None
 
     def __str__(self) -> str:
-        what = text(self.node) if self.node else str(Node("seq", self.attrs)) if self.attrs else ""
+        what = text(self.node) if self.node is not None else ""
+        what = written(self.attrs) if self.attrs is not None else what
         return f"{self.action} {shown(self.path)} {what}".rstrip()
 
 
