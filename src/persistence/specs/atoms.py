@@ -183,7 +183,11 @@ def misfit_size(size: int, least: int, most: int | None, unit: str) -> Bad | Non
     if size >= least and (most is None or size <= most):
         return None
     wanted = sizes(least, most, unit)
-    return bad(f"expected {wanted}", f"give {wanted}", f"{size} {unit}")
+    found = f"{size} {unit}" if size != 1 else f"1 {_ONE[unit]}"
+    return bad(f"expected {wanted}", f"give {wanted}", found)
+
+
+_ONE: Final = {"characters": "character", "items": "item", "entries": "entry"}
 
 
 @attrs.frozen(eq=False, repr=False)
