@@ -42,6 +42,7 @@ READS: dict[str, Read] = {
     "pull": lambda tx: tx.pull(["account/balance"], 1),
     "pull all": lambda tx: tx.pull("[*]", 1),
     "pull by lookup": lambda tx: tx.pull(["account/balance"], ["account/id", "a"]),
+    "what a write displaced": lambda tx: tx.transact([["db/add", 1, "account/balance", 1]]).tx_data,
     "query": lambda tx: tx.q("[:find ?b . :where [1 :account/balance ?b]]"),
     "query with an input": lambda tx: tx.q(
         "[:find ?b . :in $ ?e :where [?e :account/balance ?b]]", 1

@@ -16,7 +16,7 @@ from uuid import UUID
 import attrs
 
 from persistence.connection import Connection
-from persistence.datoms import InstantLike
+from persistence.datoms import Datom, InstantLike
 from persistence.db import Db, Report
 from persistence.errors import TransactionError
 from persistence.query.footprint import Footprints
@@ -143,9 +143,19 @@ class Workspace:
             state.numbers = len(self.connection.catalog.state.numbers)
         ident = db.source.ident
         known = prepared.typed.known
-        self.wrote({(e, known.get(a) or ident(a)) for e, a, *_ in prepared.changes})
-        self.wrote(_cells(batch))
-        return report(db, prepared, after)
+        cells = {(e, known.get(a) or ident(a)) for e, a, *_ in prepared.changes} | _cells(batch)
+        self.wrote(cells)
+        told = report(db, prepared, after)
+
+        def read() -> tuple[Datom, ...]:
+            for e, attribute in cells:  # what it displaces, or has no need to, was there before
+                self.reads.add(e, attribute)
+            for op in batch.operations:
+                if isinstance(op, RetractEntity) and type(op.e) is int:
+                    self.reads.add(op.e)
+            return told.data()
+
+        return attrs.evolve(told, data=read)
 
     def record(self, forms: Any) -> Report:
         """As :meth:`Transaction.transact`, for facts about the work itself: they hold from the
