@@ -36,7 +36,7 @@ _STATUS: Final = {
     EffectTimedOut: TIMED_OUT,
     EffectAborted: ABORTED,
 }
-_RAISED: Final = (*_STATUS, UnhandledEffect)  # as they are, whoever raised them
+_RAISED: Final = (*_STATUS, PlanStopped, UnhandledEffect)  # as they are, whoever raised them
 
 
 def failure(call: Call, error: BaseException) -> tuple[Keyword, Map, BaseException]:
