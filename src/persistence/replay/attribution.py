@@ -21,6 +21,7 @@ from persistence.replay.intervention import Body, Intervention
 from persistence.replay.replaying import replay
 from persistence.replay.scoring import Score, scored
 from persistence.replay.student import interval
+from persistence.values import write
 
 BUDGET: Final = 256
 CONFIDENCE: Final = 0.95
@@ -234,4 +235,4 @@ def _check(n: int, budget: int, confidence: float, antithetic: bool) -> None:
 
 
 def _name(player: Any) -> str:
-    return str(player.form) if isinstance(player, Intervention) else str(player)
+    return write(player.form) if isinstance(player, Intervention) else str(player)

@@ -168,3 +168,7 @@ class AsyncReplay:
     async def preferences(self, runs: Iterable[Named], **options: Any) -> list[Preference]:
         """See :meth:`Replay.preferences`."""
         return await asyncio.to_thread(self._replay.preferences, [*runs], **options)
+
+    async def trace(self, run: Named) -> Trace:
+        """See :meth:`Replay.trace`."""
+        return await asyncio.to_thread(self._replay.trace, run)
