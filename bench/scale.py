@@ -34,6 +34,11 @@ class Scale:
     proved: int = 200  # inclusion proofs per sample
     subjects: int = 1_000  # who share the facts among whom one is erased
     subject: int = 1_000  # facts of each of them
+    effects: int = 2_000  # recorded effects per sample, in memory
+    effects_stored: int = 300  # recorded effects per sample, each committed
+    replayed: int = 5_000  # steps of the run that is replayed
+    nodes: int = 1_000  # steps of a plan
+    iterations: int = 2_000  # of a search
 
 
 FULL = Scale()
@@ -60,4 +65,9 @@ QUICK = Scale(
     proved=20,
     subjects=10,
     subject=50,
+    effects=200,
+    effects_stored=30,
+    replayed=300,
+    nodes=1_000,
+    iterations=200,
 )

@@ -9,6 +9,7 @@ from bench.figures import (
     bulk,
     commits,
     edn,
+    effects,
     imports,
     past,
     points,
@@ -39,4 +40,5 @@ SECTIONS: tuple[Section, ...] = (
     branches.SECTION,
     agent_state.SECTION,
     signed_log.SECTION,
+    effects.SECTION,
 )
