@@ -51,6 +51,16 @@ class Skills:
 
     *trace* gives the trace of a run and *load* the plan of an id: `s.effect.trace` and
     `s.plan.load`. *verify* gives the findings of the audit, by default of all of the store.
+
+    >>> from persistence.plans import Plan
+    >>> from persistence.skills import Evidence
+    >>> nothing = Evidence((), training=())
+    >>> s.plan.skills.promote("x", Plan("[:seq {}]"), evidence=nothing, approver=lambda asked: None)
+    Traceback (most recent call last):
+    ...
+    persistence.errors.PromotionRefused: 'x' is not promoted; 2 things are missing:
+      - 8 held-out cases are needed, and there are 0
+      - no gain can be measured
     """
 
     def __init__(
