@@ -34,6 +34,7 @@ from persistence.formats import (
     settings_of,
     write_chats,
 )
+from persistence.formats import messages as messages_module
 from persistence.formats.calls import calls, tool_name, tool_op
 from persistence.formats.plain import to_json
 from persistence.replay import do, replay
@@ -285,12 +286,48 @@ def test_another_observation_is_told_to_the_model_and_the_rest_is_derived_again(
     assert again.prefix == 3
 
 
+def test_another_action_is_in_the_messages_as_what_it_came_to() -> None:
+    with Run("chat", [sums().terminal]) as run:
+        chat_agent(run)
+    world = World(["It is 7."], [None], add=lambda x, y: x + y, think=lambda: "7")
+    again = replay(
+        run.trace, chat_agent, do=[do.action(("tool/add", 0), "tool/think")],
+        live=[world.terminal], allow=["model/*", "user/*", "tool/*"],
+    )  # fmt: skip
+    assert [str(step.op) for step in again.trace][3] == ":tool/think"
+    assert [m["content"] for m in back(again.trace)][3:] == ["7", "It is 7."]
+
+
+@pytest.mark.parametrize("heard", [7, [7], {"content": "Hi"}, [None]])
+def test_what_is_no_message_is_refused(heard: Any) -> None:
+    world = World(["Hm."], [heard])
+    with pytest.raises(MessageError, match="is no message"), Run("chat", [world.terminal]) as run:
+        chat_agent(run)
+
+
+def test_a_model_that_says_nothing_is_refused() -> None:
+    world = World([None], ["Hi"])
+    with pytest.raises(MessageError, match="no answer"), Run("chat", [world.terminal]) as run:
+        chat_agent(run)
+    assert run.trace.status.name == "failed"
+
+
+def test_a_run_that_is_too_long_for_one_transaction_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(messages_module, "STEPS", 4)
+    assert len(chat_trace(SUM[:2])) <= 4
+    with pytest.raises(MessageError, match="at most 4 steps"):
+        chat_trace(SUM)
+
+
 # ---------------------------------------------------------------------------- the store
 
 
 def test_imported_runs_are_facts_and_come_back(store_uri: str, tmp_path: Path) -> None:
     file = tmp_path / "runs.jsonl"
-    lines = [{"traj": SUM, "reward": 1.0, "task_id": 7}, {"messages": SUM[:2]}, SUM]
+    odd = {"role": "user", "content": "a\0b", "\0": ["\U0001f6ab", 1e300, -0.0, 10**40]}
+    lines = [{"traj": SUM, "reward": 1.0, "task_id": 7}, {"messages": [*SUM[:2], odd]}, SUM]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with Substrate.open(store_uri) as s:
         done = import_chats(s, file, name="sums", author="ada")

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from persistence.effects import Step
 from persistence.formats.calls import calls
-from persistence.formats.messages import Told
 from persistence.formats.plain import dumps, to_json
+from persistence.formats.script import Told
 from persistence.formats.strict import Unreadable, loads, refused
 from persistence.values import Keyword, Map, from_micros, micros
 

@@ -140,6 +140,12 @@ def is_message(result: Value) -> bool:
     return isinstance(result, Map) and result.get("role") == _ROLE
 
 
+def place_of(result: Value, otherwise: int) -> int:
+    """Where among the answers to a message the *result* of a call came."""
+    at: int = result.get(PLACE, otherwise) if isinstance(result, Map) else otherwise
+    return at
+
+
 def stands(content: Value) -> bool:
     """Whether *content* is what a message may hold as it is."""
     if type(content) is tuple:

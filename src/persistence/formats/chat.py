@@ -30,7 +30,8 @@ from persistence.errors import (
     PersistenceError,
     UnhandledEffect,
 )
-from persistence.formats.calls import PLACE, ToolCall, answer, calls
+from persistence.formats.calls import ToolCall, answer, calls, place_of
+from persistence.formats.strict import refused
 from persistence.values import Keyword, Map, Value, digest, encode, freeze
 
 BEGIN: Final = Keyword("chat/begin")
@@ -138,6 +139,8 @@ def _talk() -> Talk:
         if over:
             return said
         told = yield CHAT, {"context": context, "messages": tuple(new)}
+        if not isinstance(told, Map | str | tuple):
+            raise refused(str(CHAT), f"{told!r} is no answer", hint="give a text, or a message")
         reply = spoken(told)
         context = after(context, [*new, reply])
         asked = calls(reply)
@@ -161,8 +164,7 @@ def _performed(
             if not known or call.name in known:
                 raise
             result = failed(call, error)
-        at = result.get(PLACE, place) if isinstance(result, Map) else place
-        found.append((at, answer(call, result, named=named)))
+        found.append((place_of(result, place), answer(call, result, named=named)))
     return [message for _, message in sorted(found, key=lambda one: one[0])]
 
 
@@ -199,16 +201,24 @@ def incoming(heard: Value) -> tuple[tuple[Map, ...], bool]:
 
     >>> incoming("Hi!")
     ((Map({'role': 'user', 'content': 'Hi!'}),), False)
+
+    Raises:
+        MessageError: it is no message.
     """
     if heard is None:
         return (), True
+    if isinstance(heard, Map) and "last" in heard:
+        return incoming(heard["last"])[0], True
+    some = heard if type(heard) is tuple else (heard,)
+    return tuple(map(_message, some)), False
+
+
+def _message(heard: Value) -> Map:
     if isinstance(heard, str):
-        return (Map({"role": "user", "content": heard}),), False
-    if isinstance(heard, Map):
-        if "last" in heard:
-            return incoming(heard["last"])[0], True
-        return (heard,), False
-    return tuple(heard), False
+        return Map({"role": "user", "content": heard})
+    if isinstance(heard, Map) and isinstance(heard.get("role"), str):
+        return heard
+    raise refused(str(HEAR), f"{heard!r} is no message", hint="give a text, or a dict with a role")
 
 
 def spoken(reply: Value) -> Map:
