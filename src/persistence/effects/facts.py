@@ -57,7 +57,11 @@ DECLARATIONS: Final = (
 
 _T: Final = Keyword("t")
 _INSTANT: Final = Keyword("instant")
-_STEPS: Final = "[*]"
+# Named one by one: that takes half as long as "[*]", which looks for more.
+_STEPS: Final = (
+    "[:step/n :step/op :step/args :step/status :step/result :step/error :step/verdict :step/cost "
+    ":step/scope :step/place :step/occurrence :step/at :step/took :step/id]"
+)
 _OF_RUN: Final = "[:find [?s ...] :in $ ?run :where [?s :step/run ?run]]"
 _BEGUN: Final = """
     [:find ?s ?n
@@ -201,16 +205,15 @@ def _loaded(db: Db, entity: int) -> Trace:
 
 def _steps(db: Db, entity: int) -> list[Step]:
     pulled = db.pull_many(_STEPS, db.q(_OF_RUN, entity))
-    steps = sorted(map(_checked, pulled), key=lambda step: step.n)
-    return steps
+    return sorted((_checked(facts, entity) for facts in pulled), key=lambda step: step.n)
 
 
-def _checked(facts: Mapping[Keyword, Any]) -> Step:
+def _checked(facts: Mapping[Keyword, Any], run: int) -> Step:
     step = step_of(facts)
     kept = facts.get(STEP_ID)
     if kept is not None and kept != step.id:
         raise TraceError(
-            f"step {step.n} of run {facts[STEP_RUN]} is not what its content id says",
+            f"step {step.n} of run {run} is not what its content id says",
             hint="persistence check and persistence verify tell what was changed",
             step=step.n,
             expected=kept.hex(),
