@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import attrs
@@ -115,9 +116,12 @@ def cases(value: Value) -> str | None:
 def arguments(value: Value) -> str | None:
     if type(value) is not Map:
         return "is a map"
-    if any(type(key) is not Keyword or key.namespace is not None for key in value):
-        return "has a key that is no keyword without a slash"
-    return None
+    return None if _are_names(tuple(value)) else "has a key that is no keyword without a slash"
+
+
+@lru_cache(maxsize=1_024)  # plans use the same few names again and again
+def _are_names(keys: tuple[Value, ...]) -> bool:
+    return all(type(key) is Keyword and key.namespace is None for key in keys)
 
 
 def each_condition(value: Value) -> Iterable[Value]:
@@ -125,7 +129,7 @@ def each_condition(value: Value) -> Iterable[Value]:
 
 
 def each_argument(value: Value) -> Iterable[Value]:
-    return tuple(value.values())
+    return [value[key] for key in value]
 
 
 def literal(name: str, doc: str, check: Check, usage: str, *, required: bool = False) -> Attribute:

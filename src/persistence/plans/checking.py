@@ -7,10 +7,12 @@ after an edit only the new steps are looked at, and those on the way to the root
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeAlias
+from functools import lru_cache
+from typing import Any, Final
 
 from persistence.errors import InputError
-from persistence.plans.expressions import LAST, flaws_in, names_in
+from persistence.plans.attributes import Attribute
+from persistence.plans.expressions import LAST, Flaw, looked_into
 from persistence.plans.kinds import KINDS, Kind, bound
 from persistence.plans.node import Node, upwards, walk
 from persistence.plans.problems import Path, Problem
@@ -19,7 +21,6 @@ from persistence.values import Keyword, List, Map, Symbol, Value, encode
 
 __all__ = ["check"]
 
-Flaw: TypeAlias = tuple[str, str]
 _PARAMS, _REF, _NAME = Keyword("params"), Keyword("ref"), Keyword("name")
 _UNSIGNED: Final = 1 << 64
 _PLAIN: Final = frozenset((Keyword, Symbol, bool, type(None)))
@@ -63,33 +64,44 @@ def _looked_at(node: Node) -> tuple[list[Flaw], set[Symbol]]:
     if kind is None:
         fix = meant(str(node.tag), map(str, KINDS)) or f"use one of {_listed(KINDS)}"
         return [(f"there is no kind of step {node.tag}", fix)], set()
-    flaws: list[Flaw] = []
+    rows, found = _rows(node.tag, tuple(node.attrs))
+    flaws = [*found]
     names: set[Symbol] = set()
-    held = 0
-    for name, value in node.attrs.items():
-        row = kind.attributes.get(name)
-        if row is None:
-            known = map(str, kind.attributes)
-            fix = meant(str(name), known) or f"it may have {_listed(kind.attributes)}"
-            flaws.append((f"{kind.tag} has no attribute {name}", fix))
-            continue
-        held += row.required
+    for name, row in rows:
+        value = node.attrs[name]
         reason = row.check(value) if _is_plain(value) else _unkept(value) or row.check(value)
         if reason is not None:
             flaws.append((f"{name} of {kind.tag} {reason}", f"write {name} {row.usage}"))
         elif row.expressions is not None:
             for form in row.expressions(value):
-                names |= names_in(form)
-                for reason, fix in flaws_in(form):
-                    flaws.append((f"in {name} of {kind.tag}: {reason}", fix))
-    if held < kind.required:
-        flaws += _missing(node, kind)
+                used, wrong = looked_into(form)
+                names.update(used)
+                flaws += [(f"in {name} of {kind.tag}: {reason}", fix) for reason, fix in wrong]
     flaws += _child_flaws(node, kind)
     if kind.flaws is not None:
         flaws += kind.flaws(node)
     if node.tag is _REF and not flaws:
         names.add(node.attrs[_NAME])
     return flaws, names
+
+
+@lru_cache(maxsize=1_024)  # plans use the same few names again and again
+def _rows(
+    tag: Keyword, names: tuple[Any, ...]
+) -> tuple[tuple[tuple[Keyword, Attribute], ...], tuple[Flaw, ...]]:
+    """The rows of the table for attributes of these names, and what is wrong with the names."""
+    kind = KINDS[tag]
+    flaws: list[Flaw] = []
+    for name in names:
+        if name not in kind.attributes:
+            known = map(str, kind.attributes)
+            fix = meant(str(name), known) or f"it may have {_listed(kind.attributes)}"
+            flaws.append((f"{tag} has no attribute {name}", fix))
+    for name, row in kind.attributes.items():
+        if row.required and name not in names:
+            flaws.append((f"{tag} needs {name}, {row.doc}", f"write {kind.usage}"))
+    rows = [(name, kind.attributes[name]) for name in names if name in kind.attributes]
+    return tuple(rows), tuple(flaws)
 
 
 def _is_plain(value: Value, depth: int = 0) -> bool:
@@ -99,12 +111,16 @@ def _is_plain(value: Value, depth: int = 0) -> bool:
         return value.isascii()  # type: ignore[no-any-return]
     if kind in _PLAIN or (kind is int and abs(value) < _UNSIGNED):
         return True
-    if depth == _SHALLOW or kind not in (tuple, List, Map):
+    if depth == _SHALLOW:
         return False
-    if kind is Map and not all(type(key) is Keyword for key in value):
-        return False
-    items = value.values() if kind is Map else value
-    return all(_is_plain(item, depth + 1) for item in items)
+    if kind is Map:
+        for key in value:
+            if type(key) is not Keyword or not _is_plain(value[key], depth + 1):
+                return False
+        return True
+    if kind is tuple or kind is List:
+        return False not in [_is_plain(item, depth + 1) for item in value]
+    return False
 
 
 def _unkept(value: Value) -> str | None:
@@ -114,12 +130,6 @@ def _unkept(value: Value) -> str | None:
     except InputError as error:
         return f"cannot be kept: {error.message}"
     return None
-
-
-def _missing(node: Node, kind: Kind) -> Iterator[Flaw]:
-    for name, row in kind.attributes.items():
-        if row.required and name not in node.attrs:
-            yield f"{kind.tag} needs {name}, {row.doc}", f"write {kind.usage}"
 
 
 def _child_flaws(node: Node, kind: Kind) -> list[Flaw]:

@@ -10,16 +10,18 @@ literal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from persistence.errors import InputError
 from persistence.plans.functions import FUNCTIONS, Misuse
 from persistence.plans.suggestions import meant
 from persistence.values import LIMITS, List, Map, Set, Symbol, Value, write
 
-__all__ = ["LAST", "evaluate", "flaws_in", "names_in"]
+__all__ = ["LAST", "evaluate", "looked_into"]
+
+Flaw: TypeAlias = tuple[str, str]
 
 LAST: Final = Symbol("$")
 """The name of the value of the step before."""
@@ -28,7 +30,7 @@ _NESTING = 64  # of an expression; evaluation recurses
 _PARTS = 1_000_000  # of a value that an expression makes: fits in memory, and takes about a second
 _QUOTE = Symbol("quote")
 _COLLECTIONS = (tuple, List, Map, Set)
-_NONE: frozenset[Symbol] = frozenset()
+_NOTHING: tuple[tuple[Symbol, ...], tuple[Flaw, ...]] = ((), ())
 
 
 def evaluate(form: Value, bindings: Mapping[Symbol, Value]) -> Value:
@@ -91,21 +93,6 @@ def _entries(value: Map) -> Iterator[Value]:
         yield item
 
 
-def names_in(form: Value) -> frozenset[Symbol]:
-    """The names that *form* takes from where it stands.
-
-    >>> from persistence.values import read
-    >>> sorted(map(str, names_in(read("(= x (get $ :y) (quote z))"))))
-    ['$', 'x']
-    """
-    kind = type(form)
-    if kind is Symbol:
-        return frozenset((form,))
-    if kind not in _COLLECTIONS:
-        return _NONE
-    return frozenset(part for part in _parts(form) if type(part) is Symbol)
-
-
 def _parts(form: Value) -> Iterator[Value]:
     """The names and the calls in *form*: a literal has neither."""
     stack = [form]
@@ -124,40 +111,48 @@ def _parts(form: Value) -> Iterator[Value]:
             stack.extend(part)
 
 
-def flaws_in(form: Value) -> Iterable[tuple[str, str]]:
-    """What is wrong with *form* wherever it stands: reason and fix of each.
+def looked_into(form: Value) -> tuple[Collection[Symbol], Sequence[Flaw]]:
+    """The names that *form* takes from where it stands, and reason and fix of all that is wrong
+    with it wherever it stands.
 
     >>> from persistence.values import read
-    >>> list(flaws_in(read("(cuont x)")))
+    >>> names, _ = looked_into(read("(= x (get $ :y) (quote z))"))
+    >>> sorted(map(str, names))
+    ['$', 'x']
+    >>> looked_into(read("(cuont x)"))[1]
     [('there is no function cuont', 'did you mean count?')]
     """
     kind = type(form)
-    return _flaws(form) if kind in _COLLECTIONS or kind is Symbol else ()
-
-
-def _flaws(form: Value) -> Iterator[tuple[str, str]]:
-    stack = [(form, 0)]
+    if kind is not Symbol and kind not in _COLLECTIONS:
+        return _NOTHING
+    names: set[Symbol] = set()
+    found: list[Flaw] = []
+    stack: list[tuple[Value, int]] = [(form, 0)]
     while stack:
         part, depth = stack.pop()
-        if depth > _NESTING:
-            yield f"the expression nests deeper than {_NESTING}", "bind a part of it by :let"
-            return
         kind = type(part)
-        if kind is Symbol and part.namespace is not None:
-            yield f"{part} is no name", f"a name has no slash: write {part.local}"
-        elif kind is List:
+        if kind is Symbol:
+            names.add(part)
+            if part.namespace is not None:
+                found.append((f"{part} is no name", f"a name has no slash: write {part.local}"))
+            continue
+        if kind not in _COLLECTIONS:
+            continue
+        if depth == _NESTING:
+            reason = f"the expression nests deeper than {_NESTING}"
+            return names, [*found, (reason, "bind a part of it by :let")]
+        inner = part.values() if kind is Map else part
+        if kind is List:
             flaw = _call_flaw(part)
             if flaw is not None:
-                yield flaw
-            elif part[0] is not _QUOTE:
-                stack.extend((argument, depth + 1) for argument in reversed(part[1:]))
-        elif kind is Map:
-            stack.extend((item, depth + 1) for item in part.values())
-        elif kind is tuple or kind is Set:
-            stack.extend((item, depth + 1) for item in part)
+                found.append(flaw)
+                continue
+            inner = () if part[0] is _QUOTE else part[:0:-1]
+        stack += [(item, depth + 1) for item in inner]
+    return names, found
 
 
-def _call_flaw(call: List) -> tuple[str, str] | None:
+def _call_flaw(call: List) -> Flaw | None:
     if not call:
         return "() calls nothing", "write (quote ()) for an empty list"
     name, *given = call

@@ -31,11 +31,6 @@ class Kind:
     least: int = 0
     most: int | None = 0  # children; None: any number
     flaws: Callable[[Node], Iterable[tuple[str, str]]] | None = None
-    required: int = attrs.field(init=False)  # how many attributes it cannot do without
-
-    @required.default
-    def _required(self) -> int:
-        return sum(row.required for row in self.attributes.values())
 
     @property
     def usage(self) -> str:

@@ -6,7 +6,7 @@ them. Attributes are known to be values, and their keys are nearly always keywor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from persistence.values import LIMITS, Keyword, List, Map, Symbol, Value, write
@@ -34,21 +34,23 @@ def written(value: Value, depth: int = 0) -> str:
         return str(value)
     if depth < LIMITS.nesting:
         depth += 1
-        if kind is Map and all(type(key) is Keyword for key in value):
-            words = [f"{key} {written(item, depth)}" for key, item in _in_order(value.items())]
-            return "{" + " ".join(words) + "}"
-        if kind is tuple:
+        if kind is Map:
+            rows = _laid_out(tuple(value))
+            if rows is not None:
+                words = [text + written(value[key], depth) for key, text in rows]
+                return "{" + " ".join(words) + "}"
+        elif kind is tuple:
             return "[" + " ".join([written(item, depth) for item in value]) + "]"
-        if kind is List:
+        elif kind is List:
             return "(" + " ".join([written(item, depth) for item in value]) + ")"
     return write(value)
 
 
-def _in_order(rows: Iterable[tuple[Keyword, Any]]) -> list[tuple[Keyword, Any]]:
-    """By the canonical bytes of the keys: the shorter name first, then by its bytes."""
-    return sorted(rows, key=_place)
-
-
-def _place(row: tuple[Keyword, Any]) -> tuple[int, bytes]:
-    name = row[0].name.encode()
-    return len(name), name
+@lru_cache(maxsize=1_024)  # plans use the same few names again and again
+def _laid_out(keys: tuple[Any, ...]) -> tuple[tuple[Keyword, str], ...] | None:
+    """The keys in the order of their canonical bytes, each with its text; None if one is no
+    keyword. The shorter name comes first, then they go by their bytes."""
+    if not all(type(key) is Keyword for key in keys):
+        return None
+    ordered = sorted(keys, key=lambda key: (len(key.name.encode()), key.name.encode()))
+    return tuple((key, f"{key} ") for key in ordered)
