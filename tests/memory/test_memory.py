@@ -24,7 +24,7 @@ def s(store_uri: str) -> Iterator[Substrate]:
 
 @pytest.fixture
 def memory(s: Substrate) -> Memory:
-    return Memory(s._connection)
+    return s.memory
 
 
 def texts(memory: Memory, query: str | None = None, **options: Any) -> list[str]:
@@ -50,7 +50,7 @@ def test_recall_shows_what_is_remembered_now_and_earlier_values_what_was_then(
     actions: list[tuple[str, str, int]], word: str
 ) -> None:
     with Substrate.open(":memory:") as s:
-        memory = Memory(s._connection)
+        memory = s.memory
         model: dict[int, str] = {}
         moments = []
         for action, text, place in actions:
@@ -95,6 +95,14 @@ def test_common_words_are_not_read_when_a_rare_one_decides() -> None:
 
     assert [each.row[0] for each in ranked(weights({"the": 10**6, "oolong": 1}), lookup, 1)] == [1]
     assert asked == ["oolong"]
+
+
+def test_a_memory_with_common_words_only_is_found_if_nothing_else_is() -> None:
+    rows = {"the": [(1, "the tea", 1), (2, "the", 2)], "tea": [(1, "the tea", 1)]}
+    weight = weights({"the": 2_000, "tea": 1})
+    assert [each.row[0] for each in ranked(weight, rows.__getitem__, 9, {"the"})] == [1]
+    weight = weights({"the": 2_000, "coffee": 0})
+    assert [each.row[0] for each in ranked(weight, rows.__getitem__, 9, {"the"})] == [2, 1]
 
 
 # --------------------------------------------------------------------------- recall
@@ -147,7 +155,7 @@ def test_recall_in_a_store_that_never_remembered_finds_nothing(memory: Memory) -
 def test_memories_of_a_branch_stay_on_it(s: Substrate, memory: Memory) -> None:
     memory.remember("tea for all")
     branch = s.branch.create("what-if")
-    there = Memory(s._connection, branch=branch.number)
+    there = branch.memory
     there.remember("tea for some")
     assert sorted(texts(there, "tea")) == ["tea for all", "tea for some"]
     assert texts(memory, "tea") == ["tea for all"]
@@ -155,9 +163,9 @@ def test_memories_of_a_branch_stay_on_it(s: Substrate, memory: Memory) -> None:
 
 def test_memories_are_there_after_a_restart(store_uri: str) -> None:
     with Substrate.open(store_uri) as s:
-        Memory(s._connection).remember("tea at four")
+        s.memory.remember("tea at four")
     with Substrate.open(store_uri) as s:
-        assert texts(Memory(s._connection), "tea") == ["tea at four"]
+        assert texts(s.memory, "tea") == ["tea at four"]
 
 
 # -------------------------------------------------------------- correcting, forgetting
@@ -227,7 +235,7 @@ def test_an_erased_memory_is_gone_from_the_past_too(s: Substrate, memory: Memory
 )
 def test_what_cannot_be_kept_or_found_is_refused_with_a_remedy(call: Any, says: str) -> None:
     with Substrate.open(":memory:") as s:
-        memory = Memory(s._connection)
+        memory = s.memory
         with pytest.raises(InputError, match=says) as refused:
             call(memory)
         assert refused.value.hint
@@ -236,7 +244,7 @@ def test_what_cannot_be_kept_or_found_is_refused_with_a_remedy(call: Any, says: 
 def test_about_somebody_who_is_not_there_is_refused() -> None:
     with Substrate.open(":memory:") as s:
         s.fact.transact("[{:db/ident :user/name :db/unique :db.unique/identity}]")
-        memory = Memory(s._connection)
+        memory = s.memory
         memory.remember("tea")
         with pytest.raises(EntityNotFound):
             memory.remember("likes tea", about=["user/name", "Eve"])

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from heapq import nlargest
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from persistence.store.words import words
+
+COMMON: Final = 1_000  # memories; a word that more have says little, and they all would be read
 
 Row: TypeAlias = tuple[int, str, Any]  # entity, text, transaction
 Lookup: TypeAlias = Callable[[str], list[Row]]
@@ -48,13 +50,18 @@ def weights(counts: Mapping[str, int]) -> dict[str, float]:
     }
 
 
-def ranked(weight: Mapping[str, float], lookup: Lookup, limit: int) -> list[Ranked]:
-    """The *limit* memories that fit best, the best first; *weight* has the rarest word first."""
+def ranked(
+    weight: Mapping[str, float], lookup: Lookup, limit: int, common: Collection[str] = ()
+) -> list[Ranked]:
+    """The *limit* memories that fit best, the best first; *weight* has the rarest word first.
+
+    A memory that has none but *common* words is found only if no other word found any.
+    """
     found: dict[int, Ranked] = {}
     left = sum(weight.values())  # no memory that has only words not looked up yet scores this much
     for word in weight:
         best = nlargest(limit, (each.score for each in found.values()))
-        if len(best) == limit and best[-1] >= left:
+        if (len(best) == limit and best[-1] >= left) or (found and word in common):
             break
         for row in lookup(word):
             if row[0] not in found:

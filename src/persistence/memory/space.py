@@ -12,7 +12,7 @@ from persistence.errors import EntityNotFound, InputError
 from persistence.ids import tx_position
 from persistence.memory import facts
 from persistence.memory.entry import Change, Entry
-from persistence.memory.ranking import Ranked, Row, ranked, weights
+from persistence.memory.ranking import COMMON, Ranked, Row, ranked, weights
 from persistence.session import WriterBase
 from persistence.store.words import words
 from persistence.values import Keyword, Map, keyword
@@ -241,7 +241,8 @@ def _fitting(db: Db, query: str, limit: int, about: int | None) -> list[Ranked]:
         return list(db.q(f"[:find ?m ?text ?tx {where}]", word, *given))
 
     counts = {word: count(word) for word in dict.fromkeys(words(query))}
-    return ranked(weights(counts), lookup, limit)
+    common = {word for word, held in counts.items() if held > COMMON}
+    return ranked(weights(counts), lookup, limit, common)
 
 
 def _entries(db: Db, found: list[Ranked]) -> list[Entry]:
