@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence import Keyword, Map, Substrate
@@ -109,21 +110,62 @@ def test_a_run_replays_from_the_store_after_it_was_opened_again(stored: Any) -> 
         assert s.fact.db().basis == before, "a replay writes nothing"
 
 
-@given(programs(state=True))
-def test_agents_that_read_and_write_replay_the_same(
+def same_after_reopening(uri: Any, program: list[Any]) -> None:
+    with Substrate.open(uri) as s, s.effect.run("random", [World().tools], commit="end") as run:
+        run.result = agent(program)(run)
+    with Substrate.open(uri) as s:
+        trace, before = s.effect.trace(run.id), s.fact.db().basis
+        again = replay(trace, agent(program), live=[OUTSIDE], db=s.fact.db())
+        assert again.trace.encoded == trace.encoded == run.trace.encoded
+        assert again.same and s.fact.db().basis == before
+
+
+@given(program=programs(state=True))
+def test_agents_that_read_and_write_replay_the_same_from_sqlite(
     tmp_path_factory: pytest.TempPathFactory, program: list[Any]
 ) -> None:
     place = tmp_path_factory.mktemp("replay")
-    with (
-        Substrate.open(place / "s.db", synchronous="OFF") as s,
-        s.effect.run("random", [World().tools], commit="end") as run,
-    ):
-        run.result = agent(program)(run)
+    same_after_reopening(place / "s.db", program)
+    shutil.rmtree(place)
+
+
+_numbers = itertools.count()
+
+
+@settings(max_examples=20)
+@given(program=programs(state=True))
+def test_agents_that_read_and_write_replay_the_same_from_postgres(
+    postgres_uri: str, program: list[Any]
+) -> None:
+    joint = "&" if "?" in postgres_uri else "?"
+    same_after_reopening(f"{postgres_uri}{joint}schema=replay_{next(_numbers)}", program)
+
+
+@given(program=programs(state=True), data=st.data())
+def test_a_changed_state_leaves_what_is_before_it_equal_and_the_store_alone(
+    tmp_path_factory: pytest.TempPathFactory, program: list[Any], data: st.DataObject
+) -> None:
+    place = tmp_path_factory.mktemp("replay")
     with Substrate.open(place / "s.db") as s:
-        trace = s.effect.trace(run.id)
-        again = replay(trace, agent(program), live=[OUTSIDE], db=s.fact.db())
-        assert again.trace.encoded == trace.encoded == run.trace.encoded
-        assert again.same
+        with s.effect.run("random", [World().tools], commit="end") as run:
+            run.result = agent(program)(run)
+        trace, basis = run.trace, s.fact.db().basis
+        n = data.draw(st.none() | st.integers(0, max(0, len(trace) - 1)))
+        if n is not None and not len(trace):
+            return
+        change = do.fact([{"item/name": "changed"}], at=n)
+        live, allow = [World().tools], ["tool/*", "model/*", "random/*"]
+        first, again = (
+            replay(trace, agent(program), do=[change], live=live, allow=allow, db=s.fact.db())
+            for _ in range(2)
+        )
+        assert s.fact.db().basis == basis
+        point = change.point(trace)
+        assert first.prefix >= (len(trace) if point is None else point.n)
+        assert first.divergence is None and first.idle == (() if point else (change,))
+        twice = replay(first.trace, agent(program), do=[change], live=[OUTSIDE], db=s.fact.db())
+        assert twice.trace.encoded == first.trace.encoded, "a replay is a record like any other"
+        assert len(again.trace) == len(first.trace) or again.misses
     shutil.rmtree(place)
 
 
@@ -358,6 +400,35 @@ def test_a_step_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_held_against_the_record_is_told() -> None:
     again = replay(shop("a"), lambda run: asking("a")(run) and object())
     assert isinstance(again.error, ValueRefused) and again.divergence is not None
+
+
+def test_a_trace_of_another_version_is_refused(stored: Any) -> None:
+    with stored() as s:
+        with s.effect.run("shop", [World().tools]) as run:
+            run.now()
+        s.fact.transact([{"db/id": ["run/id", run.id], "run/format": 2}])
+        with pytest.raises(TraceError, match="recorded in format 2"):
+            s.replay.run(run.id, lambda run: run.now())
+
+
+def test_a_run_that_was_resumed_or_cut_off_replays_as_far_as_it_went(stored: Any) -> None:
+    def work(run: Run, cut: bool = False) -> Any:
+        run.perform("tool/ask", about=1)
+        run.transact([{"item/name": "once"}])
+        if cut:
+            raise SystemError("cut")
+        return [run.perform("tool/ask", about=2), run.random()]
+
+    with stored() as s:
+        with pytest.raises(SystemError), s.effect.run("work", [World().tools]) as run:
+            work(run, cut=True)
+        cut = s.replay.run(run.id, lambda run: work(run, cut=True))
+        assert cut.same and isinstance(cut.error, SystemError)
+        whole = s.replay.run(run.id, work)
+        assert whole.divergence is not None and whole.divergence.kind == "more"
+        with s.effect.resume(run.id, [World().tools]) as again:
+            again.result = work(again)
+        assert s.replay.run(run.id, work).same
 
 
 def test_a_run_that_reads_a_store_says_that_it_needs_one(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from persistence.datoms import Schema
 from persistence.db import Db
-from persistence.effects.step import BEGUN, Step
-from persistence.effects.trace import FORMAT, Trace
+from persistence.effects.step import BEGUN, DONE, Step
+from persistence.effects.trace import FORMAT, RUNNING, Trace
 from persistence.errors import TraceError
 from persistence.values import Keyword, Map, from_micros, micros
 
@@ -62,6 +62,7 @@ _STEPS: Final = (
     "[:step/n :step/op :step/args :step/status :step/result :step/error :step/verdict :step/cost "
     ":step/scope :step/place :step/occurrence :step/at :step/took :step/id]"
 )
+_WITHOUT_ERROR: Final = (RUNNING, DONE)  # one on record is of the time before it was resumed
 _OF_RUN: Final = "[:find [?s ...] :in $ ?run :where [?s :step/run ?run]]"
 _BEGUN: Final = """
     [:find ?s ?n
@@ -181,7 +182,7 @@ def _loaded(db: Db, entity: int) -> Trace:
             run=facts[RUN_ID],
             format=found,
         )
-    parent, upto = facts.get(RUN_PARENT), facts.get(RUN_UPTO, 0)
+    parent, upto, status = facts.get(RUN_PARENT), facts.get(RUN_UPTO, 0), facts[RUN_STATUS]
     taken: tuple[Step, ...] = ()
     id = None
     if parent is not None:
@@ -192,9 +193,9 @@ def _loaded(db: Db, entity: int) -> Trace:
         id=facts[RUN_ID],
         name=facts[RUN_NAME],
         steps=(*taken, *_steps(db, entity)),
-        status=facts[RUN_STATUS],
+        status=status,
         result=facts.get(RUN_RESULT),
-        error=facts.get(RUN_ERROR),
+        error=None if status in _WITHOUT_ERROR else facts.get(RUN_ERROR),
         meta=facts.get(RUN_META, {}),
         parent=id,
         upto=facts.get(RUN_UPTO),

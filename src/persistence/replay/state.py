@@ -99,8 +99,8 @@ class State:
             self._basis = Map({_T: self._line.basis, _INSTANT: moment})
         else:
             assert isinstance(read.result, Map)
-            self._basis = read.result
-            self._line = self.reading(read.result)
+            self._basis = Map({_T: read.result[_T], _INSTANT: read.result[_INSTANT]})
+            self._line = self.reading(self._basis)
         if self._line.overlay is None:
             above = Overlay(base=self._line.basis, next_e=_FIRST)
             self._line = attrs.evolve(self._line, view=attrs.evolve(self._line.view, overlay=above))
