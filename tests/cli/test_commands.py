@@ -277,6 +277,27 @@ def test_what_the_demo_ends_with_can_be_run(run: Run, monkeypatch: pytest.Monkey
         assert program == "persistence" and run(*words).code == 0
 
 
+def test_the_demo_of_real_runs_tells_what_they_did(
+    run: Run, monkeypatch: pytest.MonkeyPatch, shared_dir: Path
+) -> None:
+    monkeypatch.delenv("PERSISTENCE_STORE")
+    told = run("demo", "--tau", str(shared_dir / "data" / "tau-airline"), "--json").json
+    found = {step["title"]: step["result"] for step in told["steps"]}
+    assert found["Replay them"] == "100 of 100 replays are the same to the byte"
+    assert len(found["Pairs to learn from"]) == 19
+    ((steps, changed, before, anew, _),) = found["What if the tool had failed"]
+    assert changed == before and anew > steps - changed - 20
+    assert found["Verify the log"] == "no findings"
+    for command in told["next"]:
+        assert run(*shlex.split(command)[1:]).code == 0
+
+
+def test_a_directory_without_the_airline_is_refused(run: Run, tmp_path: Path) -> None:
+    ran = run("demo", "--tau", str(tmp_path))
+    assert ran.code == 2 and "lacks users.json" in ran.err and "hint:" in ran.err
+    assert not Path("persistence-demo.db").exists()
+
+
 # ----------------------------------------------------------------------------- help
 
 

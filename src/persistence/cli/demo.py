@@ -12,6 +12,7 @@ from rich.text import Text
 
 from persistence.audit.keyfile import Keyring
 from persistence.cli import output
+from persistence.cli import tau as airline
 from persistence.cli.as_json import as_json
 from persistence.cli.scenes import MORE, SCENES
 from persistence.cli.session import Session, common, pass_session
@@ -24,28 +25,34 @@ _NAME = "persistence-demo.db"
 
 
 @click.command(short_help="A whole story in a minute, on a store of its own.")
+@click.option(
+    "--tau",
+    metavar="DIR",
+    help="Tell it on the airline of τ-bench instead: DIR holds its world and its runs.",
+)
 @common(hidden=True)
 @pass_session
-def demo(session: Session) -> None:
+def demo(session: Session, tau: str | None) -> None:
     """Tell a whole story on a store of its own, in a minute and without a network.
 
     The store is persistence-demo.db in this directory, made anew each time, unless --store names
-    another that is not there yet.
+    another that is not there yet. With --tau it is about a hundred recorded runs of a real agent.
 
     \b
     persistence demo
     """
+    scenes, more = (SCENES, MORE) if tau is None else airline.told(tau)
     place = _place(session)
     told: list[Told] = []
     clock = FrozenClock(0)
     keys = Keyring.generate("example.com/demo", "buyer")
     with Substrate.open(place, clock=clock, keys=keys) as substrate:
-        for number, scene in enumerate(SCENES, 1):
+        for number, scene in enumerate(scenes, 1):
             one = scene.tell(substrate, clock)
             told.append(one)
             if not session.json:
                 _show(number, one)
-    ending = Ending(place, MORE)
+    ending = Ending(place, tuple(more))
     if session.json:
         output.emit(
             {
