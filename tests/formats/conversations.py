@@ -50,7 +50,7 @@ assistants = st.fixed_dictionaries(
 ).flatmap(_extras)
 others = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "developer", "user", "function"])},
-    optional={"content": odd_contents},
+    optional={"content": odd_contents, "tool_calls": values},
 ).flatmap(_extras)
 answers = st.fixed_dictionaries(
     {"role": st.just("tool")},

@@ -69,6 +69,15 @@ def test_the_prompt_ends_where_the_two_part() -> None:
     assert (one["chosen"], one["rejected"]) == ([GOOD[4]], [BAD[4]])
 
 
+def test_arguments_are_objects_if_the_trainer_wants_them() -> None:
+    odd = {"id": "c2", "type": "function", "function": {"name": "add", "arguments": "{"}}
+    said = {"role": "assistant", "content": None, "tool_calls": [CALL, odd]}
+    line = preference_line(pair_of([*ASK[:2], said], BAD), objects=True)
+    given = [call["function"]["arguments"] for call in line["chosen"][0]["tool_calls"]]
+    assert given == [{}, "{"]
+    assert line["rejected"][0]["tool_calls"][0]["function"]["arguments"] == {}
+
+
 def test_two_results_of_a_tool_part_after_the_call() -> None:
     other = [*ASK[:3], {**ASK[3], "content": "7"}, GOOD[4]]
     line = preference_line(pair_of(GOOD, other))

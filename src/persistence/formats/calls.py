@@ -65,11 +65,14 @@ class ToolCall:
         return tool_op(self.name)
 
     @property
+    def read(self) -> Value:
+        """The arguments as they are meant: a text that holds a JSON object is that object."""
+        return _read(self.arguments) if isinstance(self.arguments, str) else self.arguments
+
+    @property
     def args(self) -> dict[str, Value]:
         """The arguments by name. What is no JSON object comes as one argument, `arguments`."""
-        given = self.arguments
-        if isinstance(given, str):
-            given = _read(given)
+        given = self.read
         if given is None:
             return {}
         if isinstance(given, Map):

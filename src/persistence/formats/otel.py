@@ -207,7 +207,7 @@ def _message(message: Any) -> Any:
         parts.append({"type": "text", "content": content})
     elif isinstance(content, list):
         parts += content
-    for call in calls(message):
+    for call in calls(message) if role == "assistant" else ():
         arguments = to_json(Map(call.args))
         parts.append(
             {"type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments}

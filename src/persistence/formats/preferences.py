@@ -17,8 +17,10 @@ import attrs
 
 from persistence.effects import Step, Trace
 from persistence.errors import InputError, TraceError
+from persistence.formats.calls import calls
 from persistence.formats.messages import chat_messages, settings_of
 from persistence.formats.plain import to_json
+from persistence.values import Map
 
 
 class Preference(Protocol):
@@ -58,10 +60,13 @@ class Pair:
         return cls(tuple(one for one, _ in shared), chosen, rejected)
 
 
-def preference_line(pair: Preference, *, turns: int | None = None) -> dict[str, Any]:
+def preference_line(
+    pair: Preference, *, turns: int | None = None, objects: bool = False
+) -> dict[str, Any]:
     """*pair* as JSON: `prompt` is what both conversations share, `chosen` and `rejected` how each
     goes on, to its end or for so many *turns* of the assistant; `tools` are those that were
-    declared.
+    declared. With *objects* the arguments of calls are objects, as the chat templates of
+    transformers want them, and not the text that the model wrote.
 
     >>> from persistence.formats import chat_trace
     >>> hello = {"role": "user", "content": "Hi"}
@@ -78,7 +83,8 @@ def preference_line(pair: Preference, *, turns: int | None = None) -> dict[str, 
     """
     prefix = [*pair.prefix]
     prompt = chat_messages(prefix)
-    made: dict[str, Any] = {"prompt": to_json(tuple(prompt))}
+    shown = _with_objects if objects else to_json
+    made: dict[str, Any] = {"prompt": [shown(message) for message in prompt]}
     for name, trace in (("chosen", pair.chosen), ("rejected", pair.rejected)):
         _share(prefix, trace, name)
         messages = chat_messages(trace)
@@ -89,7 +95,7 @@ def preference_line(pair: Preference, *, turns: int | None = None) -> dict[str, 
                 hint="pair runs that part in what was said",
                 run=trace.id,
             )
-        made[name] = [to_json(message) for message in _turns(rest, turns)]
+        made[name] = [shown(message) for message in _turns(rest, turns)]
     return made | {"tools": to_json(settings_of(prefix).get("tools", ()))}
 
 
@@ -106,6 +112,16 @@ def _share(prefix: list[Step], trace: Trace, name: str) -> None:
             )
 
 
+def _with_objects(message: Map) -> Any:
+    """*message* as JSON, with the arguments of its calls read, where they can be."""
+    made = to_json(message)
+    asked = calls(message) if made.get("role") == "assistant" else ()
+    for n, call in enumerate(asked):
+        if isinstance(call.read, Map):
+            made["tool_calls"][n]["function"]["arguments"] = to_json(call.read)
+    return made
+
+
 def _turns(messages: list[Any], turns: int | None) -> list[Any]:
     """*messages* up to the assistant's message number *turns*."""
     if turns is None:
@@ -117,7 +133,11 @@ def _turns(messages: list[Any], turns: int | None) -> list[Any]:
 
 
 def write_preferences(
-    pairs: Iterable[Preference], path: str | PathLike[str], *, turns: int | None = None
+    pairs: Iterable[Preference],
+    path: str | PathLike[str],
+    *,
+    turns: int | None = None,
+    objects: bool = False,
 ) -> int:
     """Writes a line for each pair into the JSONL file at *path*; gives their number.
 
@@ -133,6 +153,7 @@ def write_preferences(
     count = 0
     with Path(path).open("w", encoding="utf-8") as file:
         for each in pairs:
-            file.write(json.dumps(preference_line(each, turns=turns), ensure_ascii=False) + "\n")
+            line = preference_line(each, turns=turns, objects=objects)
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
             count += 1
     return count
