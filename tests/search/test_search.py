@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -27,6 +31,9 @@ from persistence.search import (
     plan_moves,
 )
 from persistence.values import Keyword
+from tests.search import killed
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # ------------------------------------------------------------------- small worlds
 
@@ -199,7 +206,7 @@ def test_run_again_from_its_log_a_search_is_the_same_and_nobody_is_called(
     every: int,
 ) -> None:
     with Substrate.open(":memory:") as s:
-        searches = Searches(s._connection)
+        searches = s.plan.search
         found = searches(
             0,
             graph.__getitem__,
@@ -252,7 +259,7 @@ def test_after_a_crash_anywhere_a_search_goes_on_as_if_there_had_been_none(
     crossover = optimiser.crossover
     budget = Budget(iterations=12)
     with Substrate.open(":memory:") as s:
-        searches = Searches(s._connection)
+        searches = s.plan.search
         try:
             found = searches(0, propose, evaluate, budget=budget, optimiser=optimiser, seed=seed)
         except RuntimeError:
@@ -302,6 +309,12 @@ def test_each_state_is_asked_about_once_however_it_is_reached() -> None:
     assert len(asked) == len(set(asked)) == 40
 
 
+@pytest.mark.parametrize("kind", [int, float, Fraction])
+def test_a_score_is_any_finite_real_number(kind: Any) -> None:
+    found = Puct().search(0, lambda n: [("up", n + 1)], kind, budget={"iterations": 5})
+    assert (found.score, type(found.score)) == (4.0, float)
+
+
 def test_good_moves_are_looked_into_more_often() -> None:
     """Of three subtrees of equal size, the one where the scores are is judged most."""
 
@@ -320,13 +333,13 @@ def test_good_moves_are_looked_into_more_often() -> None:
 # ------------------------------------------------------------------------ bad input
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None, "9", True])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e101, 10**400, None, "9", True])
 @pytest.mark.parametrize("optimiser", [Puct(), Evolve()])
 def test_a_score_that_is_none_names_state_and_iteration_and_nothing_is_lost(
     bad: Any, optimiser: Optimiser
 ) -> None:
     with Substrate.open(":memory:") as s:
-        searches = Searches(s._connection)
+        searches = s.plan.search
 
         def steps(n: int) -> list[tuple[str, int]]:
             return [("up", n + 1)]
@@ -411,7 +424,7 @@ def climb(n: int) -> list[tuple[str, int, float]]:
 
 
 def test_every_iteration_is_a_fact(s: Substrate) -> None:
-    found = Searches(s._connection)(
+    found = s.plan.search(
         3, climb, lambda n: -abs(n - 40), budget=Budget(iterations=30), name="to forty"
     )
     rows = s.fact.db().q(
@@ -431,9 +444,9 @@ def test_a_search_is_run_again_and_goes_on_after_a_restart(store_uri: str) -> No
         return -abs(n - 40)
 
     with Substrate.open(store_uri) as s:
-        first = Searches(s._connection)(3, climb, far, budget=Budget(iterations=10))
+        first = s.plan.search(3, climb, far, budget=Budget(iterations=10))
     with Substrate.open(store_uri) as s:
-        searches = Searches(s._connection)
+        searches = s.plan.search
         assert whole(searches.rerun(first.id)) == whole(first)
         longer = searches.resume(first.id, climb, far, budget={"iterations": 60})
         straight = Puct().search(3, climb, far, budget={"iterations": 60})
@@ -454,6 +467,26 @@ def test_what_a_slow_call_gave_is_durable_before_the_next_is_made(s: Substrate) 
     searches = Searches(s._connection, now=lambda: time[0])
     searches(0, lambda n: [("up", n + 1)], evaluate, budget=Budget(iterations=4))
     assert seen == [0, 1, 2, 3]
+
+
+def test_what_was_durable_is_there_after_a_kill(tmp_path: Path) -> None:
+    store, told = tmp_path / "store.db", "0"
+    command = [sys.executable, "-m", "tests.search.killed", str(store)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            told = line
+            if int(told) == 17:
+                child.kill()
+                break
+    with Substrate.open(store) as s:
+        (info,) = s.plan.search.list()
+        durable = s.plan.search.rerun(info.id)
+        assert 17 <= len(durable.iterations) < 100
+        whole_again = s.plan.search.resume(info.id, killed.steps, killed.score)
+        straight = Puct().search(1, killed.steps, killed.score, budget={"iterations": 100})
+        assert whole(whole_again) == whole(straight)
+        assert s.check() == s.audit.verify() == []
 
 
 def test_time_counts_on_where_a_search_was_left() -> None:
@@ -478,7 +511,7 @@ def test_time_counts_on_where_a_search_was_left() -> None:
 
 
 def test_a_log_that_was_changed_is_not_believed(s: Substrate) -> None:
-    searches = Searches(s._connection)
+    searches = s.plan.search
     found = searches(3, climb, lambda n: -abs(n - 9), budget=Budget(iterations=20))
     iteration = "[:find ?i . :in $ ?n :where [?i :iteration/n ?n]]"
     db = s.fact.db()
@@ -490,7 +523,7 @@ def test_a_log_that_was_changed_is_not_believed(s: Substrate) -> None:
 
 
 def test_a_log_with_a_gap_is_an_error_and_never_a_call(s: Substrate) -> None:
-    searches = Searches(s._connection)
+    searches = s.plan.search
     found = searches(3, climb, float, budget=Budget(iterations=20))
     (first,) = s.fact.db().q("[:find [?x ...] :where [?x :expansion/n 1]]")
     s.fact.transact([["db/retractEntity", first]])
@@ -499,7 +532,7 @@ def test_a_log_with_a_gap_is_an_error_and_never_a_call(s: Substrate) -> None:
 
 
 def test_of_two_who_go_on_with_a_search_one_is_told(s: Substrate) -> None:
-    searches = Searches(s._connection)
+    searches = s.plan.search
     first = searches(0, climb, float, budget=Budget(iterations=3))
     both = [False]
 
@@ -515,7 +548,7 @@ def test_of_two_who_go_on_with_a_search_one_is_told(s: Substrate) -> None:
 
 
 def test_a_search_that_is_not_there_is_told_so(s: Substrate) -> None:
-    searches = Searches(s._connection)
+    searches = s.plan.search
     assert searches.list() == []
     with pytest.raises(SearchError, match="there is no search"):
         searches.rerun("00000000-0000-0000-0000-000000000001")
@@ -536,7 +569,7 @@ def test_other_states_are_kept_by_a_codec_of_your_own() -> None:
 
     codec = Codec(Keyword("point"), lambda point: point.x, Point)
     with Substrate.open(":memory:") as s:
-        searches = Searches(s._connection)
+        searches = s.plan.search
         with pytest.raises(SearchError, match="cannot be kept"):
             searches(Point(0), steps, far, budget={"iterations": 4})
         found = searches(Point(0), steps, far, budget={"iterations": 4}, codec=codec)
@@ -567,13 +600,13 @@ def test_plans_are_searched_by_edits_and_found_again_after_a_restart(
         return -abs(len(plan.root.children) - 5) + str(plan).count('"c"') / 10
 
     with Substrate.open(store_uri) as s:
-        found = Searches(s._connection)(
+        found = s.plan.search(
             START, shorter_or_longer, fitting, budget=Budget(iterations=60), optimiser=optimiser
         )
         assert isinstance(found.best, Plan)
         assert len(found.best.root.children) == 5
     with Substrate.open(store_uri) as s:
-        again = Searches(s._connection).rerun(found.id)
+        again = s.plan.search.rerun(found.id)
         assert again.best == found.best
         near, there = again.best_at(1), found.best_at(1)
         assert near is not None and there is not None

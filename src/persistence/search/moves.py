@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from numbers import Real
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -14,6 +15,8 @@ from persistence.values import Value, freeze, value_id
 Propose: TypeAlias = Callable[[Any], Any]
 Evaluate: TypeAlias = Callable[[Any], Any]
 Cross: TypeAlias = Callable[[Any, Any], Any]
+
+LARGEST: Final = 1e100  # of a score: sums of many stay finite, and no scale of scores needs more
 
 
 @attrs.frozen
@@ -57,6 +60,21 @@ def identify(state: Any) -> bytes:
     return own if type(own) is bytes else value_id(freeze(state))
 
 
+def finite(number: Any) -> float | None:
+    """*number* as a float; None if it is no number, or none that is finite.
+
+    >>> finite(3), finite(True), finite(float("nan")), finite(10**400)
+    (3.0, None, None, None)
+    """
+    if isinstance(number, bool) or not isinstance(number, Real):
+        return None
+    try:
+        found = float(number)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
 def moves_of(given: Any, root: Any, told: str) -> Proposed:
     """The moves that a call gave, each with the id of its state.
 
@@ -71,7 +89,7 @@ def moves_of(given: Any, root: Any, told: str) -> Proposed:
         raise SearchError(
             f"{told} gives {given!r:.80}", hint="give a sequence of (label, state, prior)"
         ) from error
-    return Proposed(tuple(_move(part, root, told) for part in each), tokens, cost)
+    return Proposed(tuple(_move(part, root, told) for part in each), tokens, float(cost))
 
 
 def _move(given: Any, root: Any, told: str) -> Move:
@@ -84,13 +102,14 @@ def _move(given: Any, root: Any, told: str) -> Move:
             move=given,
         )
     label, state, prior = given if len(given) == 3 else (*given, 1.0)
-    if type(prior) not in (int, float) or not math.isfinite(prior) or prior < 0:
+    weight = finite(prior)
+    if weight is None or weight < 0:
         raise SearchError(
             f"{told} gives the move {label!r:.80} the prior {prior!r:.40}",
             hint="a prior is a finite number, 0 or more; they need not add up to 1",
             move=label,
         )
-    return Move(_label(label, told), state, _id(label, state, root, told), float(prior))
+    return Move(_label(label, told), state, _id(label, state, root, told), weight)
 
 
 def _label(label: Any, told: str) -> Value:
@@ -126,20 +145,21 @@ def score_of(given: Any, told: str) -> Scored:
         SearchError: it is no finite number; *told* says of which call.
     """
     scored = given if type(given) is Scored else Scored(given)
-    score = scored.score
-    if type(score) not in (int, float) or not math.isfinite(score):
+    score = finite(scored.score)
+    if score is None or abs(score) > LARGEST:
         raise SearchError(
-            f"{told} gives the score {score!r:.40}",
-            hint="a score is a finite number; give a state that cannot be judged a low one",
-            score=score,
+            f"{told} gives the score {scored.score!r:.40}",
+            hint="a score is a finite number, up to 1e100 either way; give a state that cannot be "
+            "judged a low one",
+            score=scored.score,
         )
     _check_cost(scored.tokens, scored.cost, told)
-    return Scored(float(score), scored.tokens, scored.cost)
+    return Scored(score, scored.tokens, float(scored.cost))
 
 
 def _check_cost(tokens: Any, cost: Any, told: str) -> None:
-    good = type(tokens) is int and tokens >= 0
-    if not (good and type(cost) in (int, float) and math.isfinite(cost) and cost >= 0):
+    price = finite(cost)
+    if type(tokens) is not int or tokens < 0 or price is None or price < 0:
         raise SearchError(
             f"{told} cost {tokens!r:.40} tokens and {cost!r:.40}",
             hint="tokens are a whole number and cost a finite one, 0 or more",

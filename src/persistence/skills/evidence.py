@@ -12,6 +12,7 @@ import attrs
 
 from persistence.effects import Trace
 from persistence.errors import InputError
+from persistence.search.moves import finite
 from persistence.values import Value, freeze, identity
 
 FEWEST: Final = 5  # below that many differences a spread says nothing, and `_student` is not exact
@@ -50,7 +51,7 @@ class Case:
     @property
     def is_scored(self) -> bool:
         """Whether both scores are finite numbers."""
-        return _finite(self.score) and _finite(self.baseline_score)
+        return finite(self.score) is not None and finite(self.baseline_score) is not None
 
     @property
     def difference(self) -> float:
@@ -104,10 +105,6 @@ def _repeated(cases: Iterable[Case]) -> list[str]:
                 twice[key] = f"the {name} {each!r:.80} comes more than once"
             seen.add(key)
     return list(twice.values())
-
-
-def _finite(score: object) -> bool:
-    return type(score) in (int, float) and math.isfinite(score)  # type: ignore[arg-type]
 
 
 @attrs.frozen
@@ -168,12 +165,13 @@ def measured(
     """
 
     def scored(run: UUID) -> float:
-        found = score(trace(run))
-        if not _finite(found):
+        given = score(trace(run))
+        found = finite(given)
+        if found is None:
             raise InputError(
-                f"run {run} is scored {found!r:.40}", hint="a score is a finite number", run=run
+                f"run {run} is scored {given!r:.40}", hint="a score is a finite number", run=run
             )
-        return float(found)
+        return found
 
     cases = [Case(task, a, scored(a), b, scored(b)) for task, a, b in runs]
     return Evidence(cases, training)
