@@ -126,6 +126,23 @@ def test_answers_that_depend_on_the_change_can_be_asked_for_anew(bought: Trace) 
     assert forbidden.divergence is not None and forbidden.divergence.place == 1
 
 
+def test_parallel_scopes_that_are_asked_anew_are_no_divergence() -> None:
+    def both(run: Run) -> Any:
+        arms = {label: run.scope(label) for label in "ab"}
+        return [arms[label].perform("tool/ask", about=label) for label in order]
+
+    order = "ab"
+    tools = Terminal("t", {"tool/ask": lambda about: f"{about} then"})
+    with Run("both", [tools]) as run:
+        run.result = both(run)
+    order = "ba"  # the other arm is faster this time
+    live = [Terminal("t", {"tool/ask": lambda about: f"{about} now"})]
+    change = do.observation(0, "changed")
+    again = replay(run.trace, both, do=[change], live=live, allow="tool/*", fresh="tool/*")
+    assert again.value == ["b now", "changed"] and again.divergence is None
+    assert replay(run.trace, both, do=[change], live=live).value == ["b then", "changed"]
+
+
 def test_a_prefix_that_is_not_as_recorded_is_a_divergence(bought: Trace) -> None:
     def drifted(run: Run) -> Any:
         run.perform("tool/find", query="coffee")
@@ -192,6 +209,15 @@ def test_a_changed_fact_reaches_later_steps_and_the_store_stays_as_it_is(store: 
     assert again.trace[1].args[Keyword("text")] == "it costs 50"
     assert store.fact.db().basis == basis and not again.idle
     assert replay(trace, seller, live=[OUTSIDE], db=store.fact.db()).same
+
+
+def test_what_the_store_told_is_changed_by_facts(store: Substrate) -> None:
+    trace = sold(store)
+    with pytest.raises(InputError, match=r"do.fact|no observation"):
+        replay(trace, seller, do=[do.observation(("db/basis", 0), 1)], db=store.fact.db())
+    dearer = do.action(("db/transact", 0), forms=[{"item/name": "tea", "item/price": 70}])
+    again = replay(trace, seller, do=[dearer], live=[OUTSIDE], db=store.fact.db())
+    assert again.value == [10, 70] and again.divergence is None and again.prefix == 2
 
 
 def test_a_fact_holds_from_its_step_on(store: Substrate) -> None:

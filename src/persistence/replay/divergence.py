@@ -59,7 +59,7 @@ class Divergence:
         if self.found is None:
             return Diverged(
                 str(self),
-                hint="the program has changed since the run was recorded",
+                hint=hint or "the program has changed since the run was recorded",
                 operation=None if self.expected is None else self.expected.op,
                 place=self.place,
                 scope=self.scope,

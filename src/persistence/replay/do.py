@@ -37,6 +37,11 @@ class Observation(Intervention):
 
     def point(self, trace: Trace) -> Step:
         step = step_at(trace, self.at)
+        if step.op in _STATE:
+            raise InputError(
+                f"step {step.n} is {step.op}, whose result is no observation",
+                hint="do.fact changes what the run sees of the store, do.action what it writes",
+            )
         if self.output and step.op.namespace != _MODEL:
             raise InputError(
                 f"step {step.n} is {step.op}, and no output of a model",

@@ -190,7 +190,8 @@ class Record:
             Diverged: it must not be performed.
         """
         performs = self._performs(call.op)
-        if not self._reached or not performs:
+        drifted = not self._reached and (expected is None or expected.asked != asked)
+        if drifted or not performs:
             elsewhere = self._trace.by_key.get((call.scope, asked, call.occurrence))
             found = asked_otherwise(call, self._args(call), expected, elsewhere)
             if not performs:

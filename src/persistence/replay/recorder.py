@@ -106,8 +106,8 @@ class EffectRecorder:
 
     @property
     def divergence(self) -> Divergence | None:
-        """The first divergence of the runs so far."""
-        found = (finished(begun, trace).divergence for begun, trace in self._begun)
+        """The first place where one of the runs so far asked for what is not in the file."""
+        found = (begun.run.record.divergence for begun, _ in self._begun)
         return next((each for each in found if each is not None), None)
 
     def finish(self) -> None:
@@ -121,9 +121,10 @@ class EffectRecorder:
                 Cassette(tuple(run.trace for run in self._made)).save(self.path)
             return
         if self.mode == REPLAY:
-            found = self.divergence
-            if found is not None:
-                raise found.error("it is meant? record it anew with pytest --effects=record")
+            for begun, trace in self._begun:
+                found = finished(begun, trace).divergence
+                if found is not None:
+                    raise found.error("if it is meant, record it anew: pytest --effects=record")
             if len(self._made) < len(self._recorded):
                 missing = self._recorded[len(self._made)].name
                 raise Diverged(
