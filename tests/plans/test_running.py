@@ -19,14 +19,16 @@ from persistence.errors import (
     EffectDenied,
     EffectFailed,
     EffectTimedOut,
+    LimitExceeded,
     PlanError,
     PlanStopped,
     UnhandledEffect,
 )
-from persistence.plans import KINDS, Plan
+from persistence.plans import KINDS, Node, Plan
 from persistence.plans.plays import PLAYS
 from persistence.replay import replay
 from persistence.values import Keyword, Map
+from tests.plans.strategies import nodes
 
 CALL = "[:tool-call {:tool :inc :args {:n %s}}]"
 INC = CALL % "(or $ 0)"
@@ -451,3 +453,30 @@ def test_a_plan_is_played_as_a_part_of_an_agents_run() -> None:
         with pytest.raises(UnhandledEffect):
             Plan("[:tool-call {:tool :nobody}]").play(run)
     assert [step.op.name for step in run.trace] == ["inc", "inc", "plan/race"]
+
+
+ANY = {
+    "model/chat": lambda **asked: asked["messages"],
+    "code/run": lambda **asked: None,
+    "plan/branch": lambda **asked: "b",
+    "plan/merge": lambda **asked: None,
+}
+
+
+@given(nodes())
+def test_whatever_a_plan_does_a_replay_does_again(root: Node) -> None:
+    plan = Plan(root)
+    tools = {tool: lambda **args: [*args.values()][:1] for tool in plan.tools()}
+    settings = {"skills": lambda skill: Plan("[:seq {}]"), "specs": lambda spec, value: None}
+
+    def body(run: Run) -> Any:
+        return plan.play(run, **settings)
+
+    run = Run("any", [Terminal("tools", {**tools, **ANY})])
+    try:
+        with run:
+            run.result = body(run)
+    except (EffectFailed, LimitExceeded):
+        pass
+    again = replay(run.trace, body)
+    assert again.same, again.divergence

@@ -346,3 +346,34 @@ def test_a_run_that_is_none_of_a_plan_is_told_so(s: Substrate, tools: Tools) -> 
     with pytest.raises(TraceError) as caught:
         s.plan.rewind(run.id, tools, upto=0)
     assert "none of a plan" in str(caught.value)
+
+
+DYING = """
+import os, sys
+from persistence import Substrate
+from persistence.plans import Plan
+def inc(n):
+    if os.path.getsize(sys.argv[2]) >= 6:
+        os._exit(9)
+    with open(sys.argv[2], "a") as log:
+        log.write(f"{n}\\n")
+    return n + 1
+with Substrate.open(sys.argv[1]) as s:
+    s.plan.run(Plan(sys.argv[3]), {"inc": inc}, params={"n": 1})
+"""
+
+
+def test_a_run_whose_process_died_goes_on_and_does_nothing_twice(tmp_path: Path) -> None:
+    place, log, tools = str(tmp_path / "s.db"), tmp_path / "log", Tools()
+    log.touch()
+    died = subprocess.run([sys.executable, "-c", DYING, place, str(log), str(TRIP)], check=False)
+    assert died.returncode == 9
+    with Substrate.open(place) as s:
+        [run] = s.effect.runs()
+        assert run.status is Keyword("running")
+        assert s.plan.resume(run.id, tools).value == 4
+    done = [int(line) for line in log.read_text().split()]
+    assert 3 <= len(done) <= 4 and len(tools.calls) >= 1
+    # What was under way in another arm when the process died may be done a second time.
+    assert {*done, *tools.calls} == {1, 2, 3, 10, 11}
+    assert len(done) + len(tools.calls) in (5, 6)

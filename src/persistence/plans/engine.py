@@ -35,12 +35,16 @@ Where: TypeAlias = tuple[Path, ...]
 
 
 class Halt(BaseException):
-    """Ends a step that shall go no further. No effect that it passes through takes it for its own
-    failure: what it interrupts is performed again when the run goes on."""
+    """Ends a step that shall go no further: because the run is stopped, or because a race around
+    it is *lost*.
 
-    def __init__(self, path: Path) -> None:
+    No effect that it passes through takes it for its own failure: what it interrupts is performed
+    again when the run goes on.
+    """
+
+    def __init__(self, path: Path, *, lost: bool) -> None:
         super().__init__(path)
-        self.path = path
+        self.path, self.lost = path, lost
 
 
 def failure(step: Step, kind: str, reason: str, fix: str) -> EffectFailed:
@@ -56,6 +60,7 @@ class Context:
 
     run: Run
     stop: Callable[[Path], bool]
+    lost: Callable[[], bool] = lambda: False  # whether a race around has its winner
     calls: Where = ()  # the steps that called the plan
     branch: str | None = None  # where facts are written
     counts: tuple[Counter[Where], ...] = ()  # of effects, for the races around
@@ -129,7 +134,7 @@ class Step:
         allowed = self.context.allowed
         if allowed is not None:
             if not allowed[self.where]:
-                raise Halt(self.path)
+                raise Halt(self.path, lost=True)
             allowed[self.where] -= 1
         try:
             value = scope.perform(op, **args)
@@ -175,7 +180,9 @@ class Engine:
                 if opening is not None:
                     step, opening = opening, None
                     if step.context.stop(step.path):
-                        raise Halt(step.path)
+                        raise Halt(step.path, lost=False)
+                    if step.context.lost():
+                        raise Halt(step.path, lost=True)
                     stack.append((self.plays[step.node.tag](step), step))
                     value = None
                 play, parent = stack[-1]

@@ -132,28 +132,31 @@ def race(step: Step) -> Play:
     step.engine.races[step.where] = partial(_raced, step, live)
     told = step.perform(RACE, arms=len(step.node.children))
     winner = told[_WINNER]
-    if live:
-        value = live[0]
-    else:
-        value = _again(step, winner, told[_RAN])
+    value = live[0] if live else _again(step, winner, told[_RAN])
+    if told[_LOST]:
+        raise Halt(step.path, lost=True)
     if winner is None:
         raise failure(step, "race", "every child failed", "look at the failures in the trace")
     return value
 
 
-_WINNER, _RAN = Keyword("winner"), Keyword("ran")
+_WINNER, _RAN, _LOST = Keyword("winner"), Keyword("ran"), Keyword("lost")
 
 
 def _raced(step: Step, live: list[Value]) -> Map:
-    """Runs the arms at the same time; leaves the value of the first to succeed in *live*."""
+    """Runs the arms at the same time; leaves the value of the first to succeed in *live*.
+
+    Raises:
+        Halt: the run is stopped. That another race around has been lost is a result.
+    """
     winners: list[int] = []
     count: Counter[Where] = Counter()
     outer = step.context
 
-    def stop(path: tuple[int, ...]) -> bool:
-        return bool(winners) or outer.stop(path)
+    def lost() -> bool:
+        return bool(winners) or outer.lost()
 
-    inner = attrs.evolve(outer, stop=stop, counts=(*outer.counts, count))
+    inner = attrs.evolve(outer, lost=lost, counts=(*outer.counts, count))
 
     def first(index: int) -> Value:
         value = _arm(step, index, inner)()
@@ -163,13 +166,13 @@ def _raced(step: Step, live: list[Value]) -> Map:
     arms = [partial(first, index) for index in range(len(step.node.children))]
     found = step.engine.together(arms)
     for error in found:
-        fatal = isinstance(error, BaseException) and not isinstance(error, Exception)
-        if fatal and not (winners and isinstance(error, Halt)):
-            assert isinstance(error, BaseException)
+        ended = isinstance(error, Exception) or (isinstance(error, Halt) and error.lost)
+        if isinstance(error, BaseException) and not ended:
             raise error
-    live.append(found[winners[0]] if winners else None)
-    ran = {where: times for where, times in count.items() if times}
-    return Map({_WINNER: winners[0] if winners else None, _RAN: Map(ran)})
+    winner = winners[0] if winners else None
+    live.append(None if winner is None else found[winner])
+    halted = winner is None and any(isinstance(error, Halt) for error in found)
+    return Map({_WINNER: winner, _RAN: Map(dict(count)), _LOST: halted})
 
 
 def _again(step: Step, winner: int | None, ran: Map) -> Value:
@@ -180,16 +183,14 @@ def _again(step: Step, winner: int | None, ran: Map) -> Value:
     for index in range(len(step.node.children)):
         try:
             found = _arm(step, index, inner)()
-        except Halt:
-            if step.context.stop(step.path):
+        except Halt as halt:
+            if not halt.lost:
                 raise
-            continue
         except Exception:
             if index == winner:
                 raise
-            continue
-        if index == winner:
-            value = found
+        else:
+            value = found if index == winner else value
     return value
 
 
