@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import airline_runs
@@ -29,7 +28,6 @@ from persistence.formats import (
 from persistence.replay import replay
 from persistence.values import freeze, from_micros, micros
 
-SECONDS = 10  # in which the runs must be there
 DAY_BEFORE = airline_world.SNAPSHOT - airline_world.DAY
 
 
@@ -60,7 +58,7 @@ def s(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Substrat
         for _ in airline_world.load(substrate, data, clock):
             pass
         done = airline_runs.load_runs(substrate, data)
-        assert len(done.ids) == 100 and done.seconds < SECONDS
+        assert (len(done.ids), done.known) == (100, 0)
         for trace in airline_runs.traces(substrate):
             if airline_runs.writes(trace):
                 airline_runs.write_again(substrate, trace)
@@ -108,13 +106,6 @@ def test_importing_again_brings_nothing(s: Substrate, data: Path) -> None:
     basis = s.fact.db().basis
     done = airline_runs.load_runs(s, data)
     assert (done.ids, done.known, s.fact.db().basis) == ((), 100, basis)
-
-
-def test_importing_takes_no_longer_than_it_may(data: Path) -> None:
-    began = perf_counter()
-    with Substrate.open(":memory:") as fresh:
-        assert len(airline_runs.load_runs(fresh, data).ids) == 100
-    assert perf_counter() - began < SECONDS
 
 
 def test_each_is_a_valid_trajectory_and_comes_back(traces: list[Trace]) -> None:

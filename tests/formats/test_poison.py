@@ -18,6 +18,7 @@ from persistence.formats import (
     atif_document,
     chat_agent,
     chat_trace,
+    files,
     import_atif,
     import_chats,
     read_atif,
@@ -32,6 +33,7 @@ from .conversations import untidy, values
 HELLO = {"role": "user", "content": "Hi"}
 GOOD = json.dumps({"messages": [HELLO]})
 DEEP = 1_000_000
+HANGS = 60  # seconds; all of it takes one or two
 
 
 def line(content: str) -> str:
@@ -83,7 +85,7 @@ def test_a_poisoned_line_is_refused_with_its_place_and_nothing_is_lost(
         with pytest.raises(MessageError, match=r"runs.jsonl, line 3: ") as told:
             import_chats(s, file)
         assert s.effect.runs() == [], "all or nothing"
-    assert perf_counter() - began < 10
+    assert perf_counter() - began < HANGS
     assert told.value.data["line"] == 3
     assert len(told.value.message) < 300, "poison is not repeated in the words of the error"
     assert len(list(_readable(file))) == 1, "what was good before it can be read"
@@ -123,6 +125,20 @@ def test_a_line_without_an_end_is_not_read_to_its_end(tmp_path: Path) -> None:
         list(read_atif(file.rename(tmp_path / "run.json")))
 
 
+def test_a_file_too_large_for_memory_is_read_twice_and_still_all_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LINE_BYTES", 10)
+    file = tmp_path / "runs.jsonl"
+    file.write_text(f"{GOOD}\n{GOOD}\n")
+    with Substrate.open(":memory:") as s:
+        assert len(import_chats(s, file).ids) == 2
+        file.write_text(f"{GOOD}\n{GOOD}\n{GOOD}\n7\n")
+        with pytest.raises(MessageError):
+            import_chats(s, file)
+        assert len(s.effect.runs()) == 2
+
+
 def test_a_number_at_the_limit_is_read(tmp_path: Path) -> None:
     file = tmp_path / "runs.jsonl"
     file.write_text(line("9" * LIMITS.number_digits))
@@ -149,14 +165,14 @@ def test_a_message_larger_than_a_value_is_refused(tmp_path: Path) -> None:
         list(read_chats(file))
 
 
-@pytest.mark.parametrize("count", [20_000])
-def test_many_calls_in_one_message_take_no_more_than_their_share(count: int) -> None:
+def test_many_calls_in_one_message_take_no_more_than_their_share() -> None:
+    count = 20_000
     asked = [{"id": f"c{n}", "function": {"name": f"t{n}", "arguments": "{"}} for n in range(count)]
     answers = [{"role": "tool", "tool_call_id": f"c{n}", "content": ""} for n in range(count)]
     said = {"role": "assistant", "tool_calls": asked}
     began = perf_counter()
     trace = chat_trace([said, *reversed(answers)])
-    assert perf_counter() - began < 20
+    assert perf_counter() - began < HANGS
     assert len(trace) == count + 4
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -242,7 +243,5 @@ def import_atif(
     Raises:
         MessageError: it is no such file; nothing was written.
     """
-    for _ in read_atif(path, name=name):
-        pass
-    traces = read_atif(path, name=name, started=s.fact.db().instant)
-    return import_traces(s, traces, file=Path(path).name, author=author)
+    read_all = partial(read_atif, path, name=name, started=s.fact.db().instant)
+    return import_traces(s, read_all, Path(path), author=author)

@@ -8,8 +8,9 @@ run, and written again.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -22,7 +23,7 @@ from persistence.effects import Trace, bulk
 from persistence.errors import MessageError
 from persistence.formats.messages import chat_messages, chat_trace, settings_of
 from persistence.formats.plain import to_json
-from persistence.formats.strict import at, frozen, lines
+from persistence.formats.strict import LINE_BYTES, at, frozen, lines
 from persistence.values import Keyword, Map
 
 FIELDS: Final = Keyword("chat/fields")  # what the line holds beside the conversation
@@ -139,8 +140,8 @@ def import_chats(
 ) -> Imported:
     """Imports the conversations of the JSONL file at *path* as runs of *s*, a store or a branch.
 
-    All of them or none: the whole file is read before anything is written. A run is known by what
-    it says, so the same file brings nothing twice, and one that has grown brings what is new.
+    All of them or none: the file is read to its end before anything is written. A run is known by
+    what it says, so the same file brings nothing twice, and one that has grown what is new.
 
     >>> _ = write_chats([chat_trace([{"role": "user", "content": "Hi"}])], "runs.jsonl")
     >>> import_chats(s, "runs.jsonl").steps, import_chats(s, "runs.jsonl").known
@@ -149,17 +150,24 @@ def import_chats(
     Raises:
         MessageError: a line is no conversation; nothing was written.
     """
-    for _ in read_chats(path, name=name):
-        pass
-    traces = read_chats(path, name=name, started=s.fact.db().instant)
-    return import_traces(s, traces, file=Path(path).name, author=author)
+    started = s.fact.db().instant
+    read = partial(read_chats, path, name=name, started=started)
+    return import_traces(s, read, Path(path), author=author)
 
 
 def import_traces(
-    s: Store, traces: Iterable[Trace], *, file: str, author: str | None = None
+    s: Store, read: Callable[[], Iterable[Trace]], path: Path, *, author: str | None = None
 ) -> Imported:
-    """Writes *traces*, which came from *file*, as runs of *s*."""
+    """Writes the traces that *read* gives of the file at *path* as runs of *s*, once all of them
+    could be read. A large file is read twice, so that it need not be in memory."""
     began = perf_counter()
-    meta: Mapping[Keyword, Any] = {Keyword("import/file"): file}
+    small = path.is_file() and path.stat().st_size <= LINE_BYTES
+    traces = read()
+    if small:
+        traces = [*traces]
+    else:
+        deque(traces, maxlen=0)
+        traces = read()
+    meta: Mapping[Keyword, Any] = {Keyword("import/file"): path.name}
     done = bulk.write(s.fact, traces, meta=meta, author=author)
     return Imported(done.ids, done.steps, done.known, perf_counter() - began)
