@@ -9,6 +9,7 @@ from typing import Any
 
 import airline_runs
 import airline_world
+import airline_writes
 import pytest
 from airline_runs import Task
 from atif import Trajectory
@@ -169,7 +170,7 @@ def as_told(db: Db, id: str) -> dict[str, Any]:
     told = {key.local: value for key, value in found.items()}
     made = {
         key: told[attribute.removeprefix("reservation/")]
-        for key, attribute in airline_runs.PLAIN.items()
+        for key, attribute in airline_writes.PLAIN.items()
         if attribute.removeprefix("reservation/") in told
     }
     flights = [
