@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import TypeAlias
 
 import attrs
@@ -117,6 +118,11 @@ class Step:
     def seeing(self, last: Value) -> Step:
         """The same step, when *last* is what $ stands for."""
         return attrs.evolve(self, bindings={**self.bindings, LAST: last})
+
+    def arm(self, index: int, context: Context) -> Arm:
+        """The child number *index*, to be run beside others."""
+        child, path = self.node.children[index], (*self.path, index)
+        return partial(self.engine.play, context, child, path, self.bindings)
 
     def perform(self, op: Keyword | str, /, **args: Value) -> Value:
         """Performs an effect, again when it fails and the step says so."""

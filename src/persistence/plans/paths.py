@@ -29,7 +29,9 @@ def as_path(path: Sequence[int]) -> Path:
 def no_edit(path: Path, reason: str, fix: str) -> PlanError:
     """The error for an edit that cannot be made."""
     problem = Problem(path, reason, fix)
-    return PlanError(f"no such edit: {problem}", hint=fix, problems=[problem], path=path, fix=fix)
+    return PlanError(
+        f"this edit cannot be made: {problem}", hint=fix, problems=[problem], path=path, fix=fix
+    )
 
 
 def at(root: Node, path: Sequence[int]) -> Node:

@@ -108,11 +108,10 @@ class Plan:
         >>> plan = Plan("[:seq {} [:seq {}] [:seq {}]]")
         >>> print(plan.edit((1,), lambda step: step.having(id="second")))
         [:seq {} [:seq {}] [:seq {:id "second"}]]
-        >>> plan.edit((1,), "[:par {}]", done=[(0,)])
+        >>> plan.edit((0,), "[:seq {}]", done=[(0,)])
         Traceback (most recent call last):
         ...
-        persistence.errors.PlanError: this is no plan: at [1]: :par cannot have no children; write \
-[:par {} child …]
+        persistence.errors.PlanError: this edit cannot be made: at [0]: the step at [0] has run; ...
 
         Raises:
             PlanError: no such step, the result is no plan, or the step is done.

@@ -7,19 +7,18 @@ record, they do the same.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import attrs
 
 from persistence.errors import InputError
 from persistence.plans.attributes import ELSE
-from persistence.plans.engine import Context, Halt, Play, Step, Where, failure
+from persistence.plans.engine import Play, Step, failure
 from persistence.plans.functions import truth
 from persistence.plans.node import Node
 from persistence.plans.parse import node_of
+from persistence.plans.racing import RACE, race
 from persistence.values import Keyword, List, Map, Set, Symbol, Value, identity, write
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
 CHAT: Final = Keyword("model/chat")
 CODE: Final = Keyword("code/run")
 MARK: Final = Keyword("plan/checkpoint")
-RACE: Final = Keyword("plan/race")
 SKILL: Final = Keyword("plan/skill")
 SPEC: Final = Keyword("plan/conform")
 BEGIN: Final = Keyword("plan/branch")
@@ -61,17 +59,12 @@ def par(step: Step) -> Play:
     if len(step.node.children) == 1:
         value = yield step.child(0, step.last)
         return (value,)
-    arms = [_arm(step, index, step.context) for index in range(len(step.node.children))]
+    arms = [step.arm(index, step.context) for index in range(len(step.node.children))]
     found = step.engine.together(arms, step.node.get("max"))
     stopped = [value for value in found if isinstance(value, BaseException)]
     for error in sorted(stopped, key=lambda error: isinstance(error, Exception)):
         raise error
     return tuple(found)
-
-
-def _arm(step: Step, index: int, context: Context) -> Callable[[], Value]:
-    node, path = step.node.children[index], (*step.path, index)
-    return partial(step.engine.play, context, node, path, step.bindings)
 
 
 def choice(step: Step) -> Play:
@@ -119,79 +112,6 @@ def _items(step: Step) -> tuple[Value, ...]:
         reason = f":in is {write(found)[:80]}, which has no elements"
         raise failure(step, "loop", reason, "give a vector, a list or a set")
     return tuple(sorted(found, key=write)) if isinstance(found, Set) else tuple(found)
-
-
-def race(step: Step) -> Play:
-    """The arms run inside of the effect that records who won, and which effects each had made.
-
-    When the record answers instead, the arms are run up to there, so that the same effects are
-    asked for and no other.
-    """
-    yield from ()
-    live: list[Value] = []
-    step.engine.races[step.where] = partial(_raced, step, live)
-    told = step.perform(RACE, arms=len(step.node.children))
-    winner = told[_WINNER]
-    value = live[0] if live else _again(step, winner, told[_RAN])
-    if told[_LOST]:
-        raise Halt(step.path, lost=True)
-    if winner is None:
-        raise failure(step, "race", "every child failed", "look at the failures in the trace")
-    return value
-
-
-_WINNER, _RAN, _LOST = Keyword("winner"), Keyword("ran"), Keyword("lost")
-
-
-def _raced(step: Step, live: list[Value]) -> Map:
-    """Runs the arms at the same time; leaves the value of the first to succeed in *live*.
-
-    Raises:
-        Halt: the run is stopped. That another race around has been lost is a result.
-    """
-    winners: list[int] = []
-    count: Counter[Where] = Counter()
-    outer = step.context
-
-    def lost() -> bool:
-        return bool(winners) or outer.lost()
-
-    inner = attrs.evolve(outer, lost=lost, counts=(*outer.counts, count))
-
-    def first(index: int) -> Value:
-        value = _arm(step, index, inner)()
-        winners.append(index)
-        return value
-
-    arms = [partial(first, index) for index in range(len(step.node.children))]
-    found = step.engine.together(arms)
-    for error in found:
-        ended = isinstance(error, Exception) or (isinstance(error, Halt) and error.lost)
-        if isinstance(error, BaseException) and not ended:
-            raise error
-    winner = winners[0] if winners else None
-    live.append(None if winner is None else found[winner])
-    halted = winner is None and any(isinstance(error, Halt) for error in found)
-    return Map({_WINNER: winner, _RAN: Map(dict(count)), _LOST: halted})
-
-
-def _again(step: Step, winner: int | None, ran: Map) -> Value:
-    """The value of the arm that won, on record; the others go as far as they went."""
-    allowed: Counter[Where] = Counter(dict(ran.items()))
-    inner = attrs.evolve(step.context, allowed=allowed)
-    value: Value = None
-    for index in range(len(step.node.children)):
-        try:
-            found = _arm(step, index, inner)()
-        except Halt as halt:
-            if not halt.lost:
-                raise
-        except Exception:
-            if index == winner:
-                raise
-        else:
-            value = found if index == winner else value
-    return value
 
 
 def let(step: Step) -> Play:

@@ -36,6 +36,10 @@ Conforms = Callable[[Keyword, Value], object]
 class Plans:
     """Plans on one branch of a store.
 
+    >>> plan = s.plan.save("double", Plan("[:tool-call {:tool :double :args {:n 4}}]"))
+    >>> s.plan.run("double", {"double": lambda n: 2 * n}).value
+    8
+
     *specs* holds the values of `:verify` steps against specs by name, unless a run brings its own.
     """
 
