@@ -32,7 +32,10 @@ values = (
     st.integers(0, 1)
     | st.integers(0, 1)
     | st.sampled_from(
-        [0, 1, 1.0, True, "a", "long " * 100, [1, "a"], {"any": 1}, None, 2**70, object()]
+        [
+            *(0, 1, 1.0, True, "a", "long " * 100, [1, "a"], {"any": 1}, None, 2**70, object()),
+            *(["long " * 100], {"any": "long " * 100}, 5, 9, 2**44 - 1, 2**44 + 5, -1),
+        ]
     )
 )
 entities = st.integers(1, 2) | st.sampled_from(
@@ -87,7 +90,9 @@ def test_a_plain_map_is_written_as_if_it_were_not_plain(
             if composite:
                 s.fact.transact(COMPOSITE)
             for e in (1, 2):  # names are known from the second transaction on
-                s.fact.transact([{"db/id": e, **USED}, {"id": e, "only": e, "words": "a"}])
+                s.fact.transact(
+                    [{"db/id": e, **USED}, {"id": e, "only": e, "words": "a", "boss": 1}]
+                )
         for form, start, end in day:
             clock.advance(1_000)
             assert outcome(one, [form], start, end) == outcome(other, [form, None], start, end)

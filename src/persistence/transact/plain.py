@@ -17,7 +17,7 @@ from persistence.transact.base import Base
 from persistence.transact.forms import Role, parse_entity
 from persistence.transact.operations import Tempid
 from persistence.transact.typed import Typed
-from persistence.values import LIMITS, Kind, columns
+from persistence.values import LIMITS, Kind, columns, interned_id
 
 
 class Plain(NamedTuple):
@@ -34,8 +34,8 @@ class Plain(NamedTuple):
 def plainly(base: Base, forms: Any, span: Interval) -> Plain | None:
     """What *forms* write over *span*; None unless they are one map of plain values.
 
-    A value is plain when it is stored in its row, names nothing, and is compared with nothing but
-    its own cell, which holds one value at a time.
+    A value is plain when it is compared with nothing but its own cell, which holds one value at a
+    time; a reference when it is the id of an entity that there is by now.
     """
     if type(forms) not in (list, tuple) or len(forms) != 1 or type(forms[0]) is not dict:
         return None
@@ -55,9 +55,11 @@ def plainly(base: Base, forms: Any, span: Interval) -> Plain | None:
             continue
         attribute = known.attribute
         number = base.numbers.get(attribute.ident)
-        if known.role or number is None or number in stated or not _is_plain(attribute, number):
+        if number is None or number in stated or not _is_plain(attribute, number):
             return None
-        key = _key(attribute, value)
+        if known.role and not _is_reference(known.role, attribute, value, base.next_e):
+            return None
+        key = _key(attribute, value, typed)
         if key is None:
             return None
         stated[number] = key
@@ -87,7 +89,7 @@ def plainly(base: Base, forms: Any, span: Interval) -> Plain | None:
 
 def _is_plain(attribute: Attribute, number: int) -> bool:
     return (
-        attribute.plain
+        attribute.tuple_attrs is None
         and attribute.unique is None
         and not attribute.preds
         and not attribute.fulltext
@@ -95,19 +97,23 @@ def _is_plain(attribute: Attribute, number: int) -> bool:
     )
 
 
-def _key(attribute: Attribute, value: Any) -> ValueKey | None:
-    """The key of a value that is stored in its row; None for others, and when it is refused."""
+def _is_reference(role: Role, attribute: Attribute, value: Any, next_e: int) -> bool:
+    fine = role is Role.REFERENCE and not attribute.many
+    return fine and type(value) is int and 0 < value < min(next_e, RESERVED0)
+
+
+def _key(attribute: Attribute, value: Any, typed: Typed) -> ValueKey | None:
+    """The key of a value, whose bytes are kept if it is long; None when it is refused."""
     try:
         k, payload, blob = columns(value)
     except (ValueRefused, LimitExceeded):
         return None
     declared = attribute.value_type
-    if (
-        blob is not None
-        or k == Kind.TAGGED
-        or (declared is not None and k not in VALUE_TYPES[declared])
-    ):
+    kind = k & 31
+    if kind == Kind.TAGGED or (declared is not None and kind not in VALUE_TYPES[declared]):
         return None
+    if blob is not None:
+        typed.interned[interned_id(str(payload))] = blob
     return k, payload
 
 

@@ -292,7 +292,7 @@ def _plain(base: Base, plain: Plain, time: int, span: Interval) -> Prepared:
         numbers={},
         flags=segment_flags(cuts, (), base.branch),
         owned=[],
-        interned={},
+        interned=typed.interned,
         texts=[],
         reindex=[],
         schema=base.schema,
