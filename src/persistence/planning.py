@@ -9,13 +9,17 @@ from uuid import UUID
 
 from persistence.connection import Connection
 from persistence.effects import Effects
+from persistence.errors import EntityNotFound
 from persistence.plans import Plan, Plans, Ran, Version
 from persistence.search import Found, Searches, SearchInfo
+from persistence.skills import Skill, Skills
 from persistence.specs import Specs
+from persistence.values import Keyword
 
 
 class Planning(Plans):
-    """Plans on one branch of a store; `search` looks for better ones.
+    """Plans on one branch of a store; `search` looks for better ones, and `skills` are those that
+    were promoted.
 
     >>> _ = s.plan.save("greet", '[:tool-call {:tool :tool/greet :args {:name "Ada"}}]')
     >>> s.plan.run("greet", {"tool/greet": lambda name: f"Hi {name}"}).value
@@ -30,6 +34,14 @@ class Planning(Plans):
 
         super().__init__(connection, effect, branch=branch, line=line, specs=conforms)
         self.search = Searches(connection, branch=branch)
+        self.skills = Skills(connection, trace=effect.trace, load=self.load, branch=branch)
+
+    def _skill(self, skill: Keyword) -> Plan:
+        """What a `:call-skill` calls: a skill that was promoted, or else the plan of that name."""
+        try:
+            return self.skills.find(skill)
+        except EntityNotFound:
+            return super()._skill(skill)
 
 
 class AsyncSearches:
@@ -55,12 +67,44 @@ class AsyncSearches:
         return await asyncio.to_thread(self._search.list)
 
 
+class AsyncSkills:
+    """`s.plan.skills`, awaited; an approver is a plain function, and is asked in a thread."""
+
+    def __init__(self, skills: Skills) -> None:
+        self._skills = skills
+
+    async def promote(self, name: str, plan: Plan, **options: Any) -> Skill:
+        """See :meth:`Skills.promote`."""
+        return await asyncio.to_thread(self._skills.promote, name, plan, **options)
+
+    async def load(self, name: str, **options: Any) -> Skill:
+        """See :meth:`Skills.load`."""
+        return await asyncio.to_thread(self._skills.load, name, **options)
+
+    async def find(self, name: str) -> Plan:
+        """See :meth:`Skills.find`."""
+        return await asyncio.to_thread(self._skills.find, name)
+
+    async def history(self, name: str) -> Sequence[Skill]:
+        """See :meth:`Skills.history`."""
+        return await asyncio.to_thread(self._skills.history, name)
+
+    async def list(self, **options: Any) -> Sequence[Skill]:
+        """See :meth:`Skills.list`."""
+        return await asyncio.to_thread(self._skills.list, **options)
+
+    async def retire(self, name: str, why: str) -> None:
+        """See :meth:`Skills.retire`."""
+        await asyncio.to_thread(self._skills.retire, name, why)
+
+
 class AsyncPlanning:
     """`s.plan`, awaited: plans run in threads, so their tools are plain functions."""
 
     def __init__(self, plan: Planning) -> None:
         self._plan = plan
         self.search = AsyncSearches(plan.search)
+        self.skills = AsyncSkills(plan.skills)
 
     def parse(self, source: Any) -> Plan:
         """See :meth:`Plans.parse`; nothing is read."""

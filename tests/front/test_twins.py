@@ -9,9 +9,10 @@ import pytest
 from persistence.asynchronous import AsyncOnBranch
 from persistence.effects import AsyncEffects, AsyncRun, Effects, Run
 from persistence.memory import AsyncMemory, Memory
-from persistence.planning import AsyncPlanning, AsyncSearches, Planning
+from persistence.planning import AsyncPlanning, AsyncSearches, AsyncSkills, Planning
 from persistence.replay import AsyncReplay, Replay
 from persistence.search import Searches
+from persistence.skills import Skills
 from persistence.substrate import OnBranch
 
 TWINS = [
@@ -21,6 +22,7 @@ TWINS = [
     (Replay, AsyncReplay),
     (Planning, AsyncPlanning),
     (Searches, AsyncSearches),
+    (Skills, AsyncSkills),
     (OnBranch, AsyncOnBranch),
 ]
 # What the twins themselves are made of.

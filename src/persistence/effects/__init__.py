@@ -7,7 +7,6 @@ from persistence.effects.budget import Budget, budget
 from persistence.effects.cache import cache
 from persistence.effects.call import Call
 from persistence.effects.dry_run import dry_run
-from persistence.effects.effect import Effect, effect, functions
 from persistence.effects.handler import (
     Around,
     Handler,
@@ -28,6 +27,7 @@ from persistence.effects.step import Step
 from persistence.effects.trace import Trace
 from persistence.effects.usage import Cost, usage
 from persistence.effects.world import drawing, telling
+from persistence.effects.wrapped import Effect, effect, functions
 
 __all__ = [
     "SECRET_KEYS",

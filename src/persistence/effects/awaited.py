@@ -10,9 +10,9 @@ from typing import Any, Self, TypeVar
 
 from persistence.db import Db
 from persistence.effects.drive import acarry
-from persistence.effects.effect import Effect
 from persistence.effects.run import BASIS, DRAW, NOW, TRANSACT, RunBase, given
 from persistence.effects.step import Step
+from persistence.effects.wrapped import Effect
 from persistence.values import Keyword, Map
 
 T = TypeVar("T")

@@ -22,13 +22,13 @@ from persistence.db import Db
 from persistence.effects.answers import Answers
 from persistence.effects.call import Call, Scope
 from persistence.effects.drive import carry
-from persistence.effects.effect import Effect
 from persistence.effects.handler import Around, Handler, Handlers, matching
 from persistence.effects.hiding import Hiding
 from persistence.effects.ledger import Ledger, Memory, Recorder
 from persistence.effects.outcome import ended, error_of, failure
 from persistence.effects.step import BEGUN, Step
 from persistence.effects.trace import RUNNING, Trace
+from persistence.effects.wrapped import Effect
 from persistence.errors import PlanStopped, UnhandledEffect, ValueRefused
 from persistence.values import Keyword, Map, Value, encode, freeze, keyword
 

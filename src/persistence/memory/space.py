@@ -145,7 +145,7 @@ class Memory:
 
         >>> before = s.fact.db()
         >>> _ = s.memory.remember("the pilot run starts on Monday")
-        >>> len(s.memory.recall("when is the pilot?")), s.memory.recall("pilot", db=before)
+        >>> len(s.memory.recall("pilot")), s.memory.recall("pilot", db=before)
         (1, [])
 
         Raises:
