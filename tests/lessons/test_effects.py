@@ -143,7 +143,10 @@ def test_what_was_not_done_by_a_run_that_awaits_is_found_again(store_uri: str) -
             await asyncio.Event().wait()
 
         async with await AsyncSubstrate.open(store_uri) as s:
-            handlers: list[Any] = [policy(RULES), Terminal("t", {"tool/stop": never, "bank/pay": never})]
+            handlers: list[Any] = [
+                policy(RULES),
+                Terminal("t", {"tool/stop": never, "bank/pay": never}),
+            ]
             async with s.effect.run("lesson", handlers) as run:
                 with pytest.raises(EffectError):
                     await run.perform("bank/pay")
