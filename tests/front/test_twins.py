@@ -26,7 +26,7 @@ TWINS = [
     (OnBranch, AsyncOnBranch),
 ]
 # What the twins themselves are made of.
-MEANS = {Effects: {"begin", "go_on"}, Replay: {"arun"}}
+MEANS = {Run: {"leashed"}, Effects: {"begin", "go_on"}, Replay: {"arun"}}
 
 
 def public(kind: type) -> set[str]:

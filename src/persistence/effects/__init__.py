@@ -17,6 +17,7 @@ from persistence.effects.handler import (
     Within,
     named,
 )
+from persistence.effects.leash import GivenUp
 from persistence.effects.policy import Approval, policy
 from persistence.effects.rate import rate
 from persistence.effects.redaction import SECRET_KEYS, redact
@@ -42,6 +43,7 @@ __all__ = [
     "Cost",
     "Effect",
     "Effects",
+    "GivenUp",
     "Handler",
     "Handlers",
     "Invoke",

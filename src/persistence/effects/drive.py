@@ -67,7 +67,7 @@ def _at_once(result: Any, awaited: str, call: Call | None = None) -> Any:
     _dropped(result)
     raise UnhandledEffect(
         f"{awaited}, and this run does not await",
-        hint="open the run with Substrate.aopen, or give it a plain function",
+        hint="open the run with AsyncSubstrate.open, or give it a plain function",
         operation=None if call is None else call.op,
     )
 

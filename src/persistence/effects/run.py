@@ -24,12 +24,13 @@ from persistence.effects.call import Call, Scope
 from persistence.effects.drive import carry
 from persistence.effects.handler import Around, Handler, Handlers, matching
 from persistence.effects.hiding import Hiding
+from persistence.effects.leash import Leash, ending
 from persistence.effects.ledger import Ledger, Memory, Recorder
 from persistence.effects.outcome import ended, error_of, failure
 from persistence.effects.step import BEGUN, Step
 from persistence.effects.trace import RUNNING, Trace
 from persistence.effects.wrapped import Effect
-from persistence.errors import PlanStopped, UnhandledEffect, ValueRefused
+from persistence.errors import EffectAborted, PlanStopped, UnhandledEffect, ValueRefused
 from persistence.values import Keyword, Map, Value, encode, freeze, keyword
 
 T = TypeVar("T")
@@ -46,11 +47,13 @@ TRANSACT: Final = Keyword("db/transact")
 _RESULT: Final = Keyword("run/result")  # what redacting handlers are told that it is
 _ERROR: Final = Keyword("run/error")
 
+_GIVEN_UP: Final = "given up"  # the note that tells by which leash
+
 Reading = Callable[[Map], Db]
 
 
 @attrs.define(eq=False)
-class _Asked:
+class Asked:
     """A call on its way, and what it is recorded as."""
 
     call: Call
@@ -98,6 +101,7 @@ class RunBase:
         self._to: str | None = None
         self._masked: tuple[str, ...] = ()
         self._main: Any = self
+        self._leashes: tuple[Leash[Asked], ...] = ()
 
     # ------------------------------------------------------------------- views
 
@@ -164,7 +168,7 @@ class RunBase:
 
     # ---------------------------------------------------------------- the steps
 
-    def _begin(self, op: Keyword | str, args: Mapping[str, Any]) -> _Asked:
+    def _begin(self, op: Keyword | str, args: Mapping[str, Any]) -> Asked:
         named, given = keyword(op), {name: freeze(value) for name, value in args.items()}
         recorded, hide = self._hiding.args(named, given)
         asked = encode((named, recorded))
@@ -180,12 +184,12 @@ class RunBase:
             masked=self._masked,
             hide=hide,
         )
-        began = _Asked(call, recorded, asked, self._clock.now())
+        began = Asked(call, recorded, asked, self._clock.now())
         if named is TRANSACT:  # its step is written in the transaction it is about
             call.notes["step"] = lambda result: self._step(began, result=result)
         return began
 
-    def _answered(self, asked: _Asked) -> Step | None:
+    def _answered(self, asked: Asked) -> Step | None:
         """The recorded step that answers; where another call shall be made, it is put in place."""
         if self._answers is None:
             return None
@@ -205,12 +209,12 @@ class RunBase:
                 seen(found)
         return found
 
-    def _write_ahead(self, asked: _Asked) -> None:
+    def _write_ahead(self, asked: Asked) -> None:
         if self._ahead(asked.call.op):
             asked.n = self._ledger.number()
             self._ledger.recorder.ahead(self._step(asked, status=BEGUN))
 
-    def _keep(self, asked: _Asked, value: Any) -> Step:
+    def _keep(self, asked: Asked, value: Any) -> Step:
         """The step of a call that gave *value*, recorded."""
         try:
             result = freeze(value)
@@ -222,13 +226,13 @@ class RunBase:
         self._ledger.add(step, kept=kept is not None)
         return step
 
-    def _lose(self, asked: _Asked, error: BaseException) -> BaseException:
+    def _lose(self, asked: Asked, error: BaseException) -> BaseException:
         """The error to raise for a call that gave none; the step is recorded."""
         status, told, raised = failure(asked.call, error)
         self._ledger.add(self._step(asked, status=status, error=told))
         return raised
 
-    def _step(self, asked: _Asked, **outcome: Any) -> Step:
+    def _step(self, asked: Asked, **outcome: Any) -> Step:
         call = asked.call
         if asked.n is None:
             asked.n = self._ledger.number()
@@ -302,18 +306,71 @@ class Run(RunBase):
     def _perform(self, op: Keyword | str, args: Mapping[str, Any]) -> Step:
         asked = self._begin(op, args)
         step = self._answered(asked)
+        for leash in self._leashes:
+            leash.begin(asked, answered=step is not None)
         if step is not None:
             return given(step)
+        if asked.call.op is TRANSACT:  # it records itself, so it is never given up half done
+            with ending(self._leashes, asked):
+                return self._performed(asked, ())
+        return self._performed(asked, self._leashes)
+
+    def _performed(self, asked: Asked, leashes: Sequence[Leash[Asked]]) -> Step:
         try:
             chain = self.handlers.chain(asked.call.op, self._to, self._masked)
             self._write_ahead(asked)
             value = carry(chain, asked.call, self._sleep)
         except BaseException as error:
-            raised = self._lose(asked, error)
+            with ending(leashes, asked):
+                raised = self._lose(asked, error)
             if raised is error:
                 raise
             raise raised  # noqa: B904  its cause is set
-        return self._keep(asked, value)
+        if not leashes:
+            return self._keep(asked, value)
+        with ending(leashes, asked):
+            return self._keep(asked, value)
+
+    def leashed(self) -> tuple[Self, Callable[[], list[Call]]]:
+        """This run, and a function that gives up what is done with it, for good, and gives all
+        calls that were made.
+
+        What is under way then is recorded as aborted at once. Threads that are inside of it are
+        left to themselves: when they come back, `GivenUp` is raised in them, and nothing of what
+        they bring is recorded. A write to the store of the run is finished first.
+
+        >>> import threading
+        >>> from persistence.effects import GivenUp, Terminal
+        >>> began, over = threading.Event(), threading.Event()
+        >>> def slow():
+        ...     began.set()
+        ...     over.wait()
+        >>> run = Run("race", [Terminal("t", {"tool/slow": slow})])
+        >>> arm, give_up = run.scope("arm").leashed()
+        >>> thread = threading.Thread(target=lambda: attempt(arm))
+        >>> def attempt(arm):
+        ...     try:
+        ...         arm.perform("tool/slow")
+        ...     except GivenUp:
+        ...         print("nobody waits")
+        >>> thread.start()
+        >>> _ = began.wait()
+        >>> give_up()
+        [<call :tool/slow {}>]
+        >>> [str(step) for step in run.trace]
+        ['0 :tool/slow aborted']
+        >>> over.set(); thread.join()
+        nobody waits
+        """
+        leash: Leash[Asked] = Leash()
+
+        def give_up() -> list[Call]:
+            for asked in leash.cut():
+                if asked.call.notes.setdefault(_GIVEN_UP, leash) is leash:
+                    self._lose(asked, EffectAborted("it was given up, and nobody waits for it"))
+            return [asked.call for asked in leash.calls]
+
+        return self._view(_leashes=(*self._leashes, leash)), give_up
 
     def now(self) -> datetime:
         """The time, by the run's clock: recorded, so that a replay sees the same."""

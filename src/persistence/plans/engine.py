@@ -64,7 +64,6 @@ class Context:
     lost: Callable[[], bool] = lambda: False  # whether a race around has its winner
     calls: Where = ()  # the steps that called the plan
     branch: str | None = None  # where facts are written
-    counts: tuple[Counter[Where], ...] = ()  # of effects, for the races around
     allowed: Counter[Where] | None = None  # effects that a race has on record, and no other
 
 
@@ -142,13 +141,7 @@ class Step:
             if not allowed[self.where]:
                 raise Halt(self.path, lost=True)
             allowed[self.where] -= 1
-        try:
-            value = scope.perform(op, **args)
-        except Exception:
-            self.engine.counted(self)
-            raise
-        self.engine.counted(self)
-        return value
+        return scope.perform(op, **args)
 
 
 @attrs.frozen(eq=False)
@@ -161,13 +154,6 @@ class Engine:
     executor: Executor | None = None
     races: dict[Where, Callable[[], Value]] = attrs.field(factory=dict)
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
-
-    def counted(self, step: Step) -> None:
-        """Counts an effect of *step* that came to an end."""
-        if step.context.counts:
-            with self._lock:
-                for count in step.context.counts:
-                    count[step.where] += 1
 
     def play(self, context: Context, node: Node, path: Path, bindings: Bindings) -> Value:
         """The value of the step *node*.
@@ -246,3 +232,26 @@ class Engine:
             if not helper.cancel():  # what has not begun has nothing left to do
                 helper.result()
         return found
+
+    def launch(self, arms: Sequence[Callable[[], None]], over: Callable[[], bool]) -> None:
+        """Begins every one of *arms*, which raise nothing, and waits for none.
+
+        On an executor that was given, the calling thread runs arms too, until it is *over*.
+        """
+        if self.executor is None:
+            for arm in arms:  # daemons: what was given up must not keep the program from ending
+                threading.Thread(target=arm, name="persistence race", daemon=True).start()
+            return
+        pending = iter(arms)
+
+        def work() -> None:
+            while not over():
+                with self._lock:
+                    arm = next(pending, None)
+                if arm is None:
+                    return
+                arm()
+
+        for _ in arms[1:]:
+            self.executor.submit(work)
+        work()

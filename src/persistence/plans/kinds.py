@@ -174,8 +174,8 @@ _TABLE = (
     ),
     _kind(
         "race", (), (1, None),
-        "runs its children at the same time until one succeeds; the others end at their next "
-        "step; fails when all of them do",
+        "runs its children at the same time until one succeeds, and gives the others up; fails "
+        "when all of them do",
         "that of the first to succeed", "1",
     ),
     _kind(
