@@ -2,6 +2,7 @@
 
 from persistence.plans.diff import Change
 from persistence.plans.functions import FUNCTIONS, Function
+from persistence.plans.instead import instead
 from persistence.plans.kinds import COMMON, KINDS, Kind
 from persistence.plans.node import Node
 from persistence.plans.plan import Plan
@@ -24,4 +25,5 @@ __all__ = [
     "Problem",
     "Ran",
     "Version",
+    "instead",
 ]
