@@ -73,7 +73,9 @@ class Stored:
         self._entity = db.entid([facts.RUN_ID, self._trace.id])
         self._begun = facts.unfinished(db, self._entity)
         taken: dict[Any, Any] = {":db/id": self._entity, facts.RUN_HOLDER: self._holder}
-        self._transact([{**taken, facts.RUN_STATUS: RUNNING}])
+        ends = (facts.RUN_RESULT, facts.RUN_ERROR, facts.RUN_DIGEST)
+        ended = [["db/retract", self._entity, attribute] for attribute in ends]
+        self._transact([{**taken, facts.RUN_STATUS: RUNNING}, *ended])
 
     def ahead(self, step: Step) -> None:
         at = (step.scope, step.place)
