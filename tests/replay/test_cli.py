@@ -107,7 +107,7 @@ def test_one_thing_is_changed(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["00000001"], "is the beginning of 0 ids"),
+        (["00000001"], "no run has an id that begins with"),
         ([RUN, "--check"], "--check needs --agent"),
         ([RUN, "--agent", "agent_of_test:buy", "--check", "--do", "{}"], "--do changes something"),
         ([RUN, "--agent", "agent_of_test:buy", "--do", "{}"], "is no intervention"),
@@ -115,7 +115,7 @@ def test_one_thing_is_changed(shell: Shell) -> None:
         ([RUN, "--agent", "agent_of_test:sell"], "cannot be imported: AttributeError"),
         ([RUN, "--agent", "nowhere:sell"], "cannot be imported: ModuleNotFoundError"),
         ([RUN, "--agent", "agent_of_test:number"], "cannot be called"),
-        ([RUN, "--agent", "agent_of_test"], "cannot be imported"),
+        ([RUN, "--agent", "agent_of_test"], "is no module:name"),
     ],
 )
 def test_what_cannot_be_replayed_is_told(shell: Shell, words: list[str], message: str) -> None:

@@ -15,14 +15,16 @@ from persistence.branches import MAIN
 from persistence.cli import output
 from persistence.cli.as_json import as_json
 from persistence.cli.failures import FINDING
+from persistence.cli.runs import recorded
 from persistence.cli.session import Session, common, edn, pass_session
-from persistence.effects import Effects, Step, Trace
-from persistence.errors import InputError, TraceError
+from persistence.effects import Step, Trace
+from persistence.errors import InputError
 from persistence.replay import Divergence, Replayed, areplay, diff, do
 from persistence.replay import replay as run_again
 from persistence.values import write
 
 _WIDE: Final = 70
+_IMPORT: Final = "write module:name, as Python would import it from this directory"
 _COLUMNS: Final = ("step", "operation", "status", "arguments", "result")
 
 
@@ -57,7 +59,7 @@ def replay(
     do_these = [do.read(edn(text, "--do")) for text in changes]
     with session.writing("branch") as substrate:
         on = substrate.branch.open(session.branch or MAIN, discarded=True)
-        trace = _trace(on.effect, run)
+        trace = recorded(on.effect, run)
         if agent is None:
             _show(session, trace)
             return
@@ -82,20 +84,6 @@ def _check_options(
         )
 
 
-def _trace(effect: Effects, text: str) -> Trace:
-    """The record of the run whose id begins with *text*."""
-    found = [each.id for each in effect.runs() if str(each.id).startswith(text.lower())]
-    if len(found) != 1:
-        told = ", ".join(str(id)[:13] for id in found[:5]) if found else "none"
-        raise TraceError(
-            f"{text} is the beginning of {len(found)} ids of runs: {told}",
-            hint="persistence q '[:find ?id ?name :where [?r :run/id ?id] [?r :run/name ?name]]' "
-            "lists them",
-            run=text,
-        )
-    return effect.trace(found[0])
-
-
 def named(text: str) -> Any:
     """What *text*, as ``module:name``, names; modules are looked for in this directory too.
 
@@ -106,6 +94,8 @@ def named(text: str) -> Any:
         InputError: it names nothing, or the module cannot be imported.
     """
     module, _, name = text.partition(":")
+    if not (module and name):
+        raise InputError(f"{text} is no module:name", hint=_IMPORT)
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -116,7 +106,7 @@ def named(text: str) -> Any:
     except Exception as error:
         raise InputError(
             f"{text} cannot be imported: {type(error).__name__}: {error}",
-            hint="write module:function, as Python would import it from this directory",
+            hint=_IMPORT,
         ) from error
     return found
 

@@ -13,6 +13,7 @@ import click
 from persistence.branches import MAIN
 from persistence.cli import output
 from persistence.cli.as_json import as_json, rfc3339
+from persistence.cli.runs import recorded
 from persistence.cli.session import Session, common, pass_session
 from persistence.effects import Step, Trace
 from persistence.errors import InputError
@@ -86,9 +87,10 @@ def import_(session: Session, file: str, kind: str, name: str | None, author: st
             }
         )
         return
-    click.echo(f"{file}: {len(done.ids):,} runs, {done.steps:,} steps")
+    runs = "1 run" if len(done.ids) == 1 else f"{len(done.ids):,} runs"
+    click.echo(f"{file}: {runs}, {done.steps:,} steps")
     if done.known:
-        click.echo(f"  {done.known:,} were imported before")
+        click.echo(f"  {done.known:,} {'was' if done.known == 1 else 'were'} imported before")
 
 
 @trace.command("list", short_help="List the runs.")
@@ -127,11 +129,13 @@ def list_(session: Session) -> None:
 def show(session: Session, run: str) -> None:
     """Show the steps of RUN, and how it ended.
 
+    RUN is the id of a run, or the beginning of one.
+
     \b
-    persistence --store runs.db trace show 0b9f1c7e-…
+    persistence --store runs.db trace show 0b9f1c7e
     """
     with _line(session) as line:
-        found = line.effect.trace(run)
+        found = recorded(line.effect, run)
     if session.json:
         output.emit(_object(found))
         return
@@ -193,17 +197,17 @@ def _step(step: Step) -> dict[str, Any]:
 @common(hidden=True)
 @pass_session
 def export(session: Session, run: str, kind: str, rejected: str | None, out: str | None) -> None:
-    """Write RUN as one line of JSON.
+    """Write RUN as one line of JSON; it is the id of a run, or the beginning of one.
 
     \b
-    persistence --store runs.db trace export 0b9f1c7e-… --format atif --out run.json
-    persistence --store runs.db trace export 0b9f1c7e-… --format preferences --rejected 77ab…
+    persistence --store runs.db trace export 0b9f1c7e --format atif --out run.json
+    persistence --store runs.db trace export 0b9f1c7e --format preferences --rejected 77ab
     """
     if (rejected is None) == (kind == "preferences"):
         raise click.UsageError("--format preferences and --rejected RUN go together")
     with _line(session) as line:
-        found = line.effect.trace(run)
-        other = None if rejected is None else line.effect.trace(rejected)
+        found = recorded(line.effect, run)
+        other = None if rejected is None else recorded(line.effect, rejected)
     text = json.dumps(_written(kind, found, other), ensure_ascii=False)
     if out is None:
         click.echo(text)

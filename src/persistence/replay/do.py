@@ -20,7 +20,7 @@ from persistence.effects.run import BASIS, TRANSACT
 from persistence.effects.step import error_form
 from persistence.errors import InputError
 from persistence.replay.intervention import At, Intervention, Outcome, step_at
-from persistence.values import Keyword, Map, Value, freeze, from_micros, keyword
+from persistence.values import Keyword, Map, Value, freeze, from_micros, keyword, write
 
 _STEP: Final = Keyword("step")
 _STATE: Final = (BASIS, TRANSACT)
@@ -227,7 +227,7 @@ def read(form: Any) -> Intervention:
         ):
             return Fact(forms, rest.get("valid-from"), rest.get("valid-to"), at)
     raise InputError(
-        f"{form!r} is no intervention",
+        f"{write(form)} is no intervention",
         hint="one of {:step 3 :observation v} {:step 3 :output v} {:step 3 :action [op {args}]} "
         "{:step 3 :failure [kind message]} {:fact [forms]}",
     )
