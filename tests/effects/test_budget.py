@@ -292,3 +292,16 @@ def test_a_limit_that_is_none_is_refused(limits: Any) -> None:
 
 def test_a_budget_shows_itself() -> None:
     assert repr(Budget()) == "<budget: no limits>"
+
+
+def test_a_time_that_was_bounded_further_inside_is_no_verdict_of_the_budget() -> None:
+    now = iter([0.0, 0.0, 90.0, 91.0, 91.0, 91.0, 91.0, 91.0])
+    limits = Budget(seconds=100, now=lambda: next(now, 91.0))
+
+    def late() -> None:
+        raise EffectTimedOut("the tool gave up")
+
+    tools = Terminal("t", {"tool/find": lambda: "tea", "tool/late": late})
+    found, trace = outcomes("sync", [budget(limits), tools], [("tool/find", {}), ("tool/late", {})])
+    assert isinstance(found[1], EffectTimedOut)
+    assert trace[1].verdict is None and limits.spent.seconds > 90

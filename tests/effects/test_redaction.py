@@ -263,3 +263,22 @@ def test_an_awaited_error_is_redacted_too() -> None:
             return "".join(traceback.format_exception(failed.value))
 
     assert SECRET not in asyncio.run(main())
+
+
+def test_entries_whose_keys_are_hidden_alike_all_stay() -> None:
+    numbers = {f"s{n}00000": n for n in range(3)}
+    hiding = redact(patterns=["s[0-9]{6}"])
+    (found,), trace = outcomes(
+        "sync", [hiding, Terminal("t", {"tool/x": lambda m: m})], [("tool/x", {"m": numbers})]
+    )
+    assert found == {"[redacted]": 0, "[redacted] 2": 1, "[redacted] 3": 2}
+    assert trace[0].args[Keyword("m")] == found
+
+
+def test_entries_whose_keys_hold_a_secret_of_the_arguments_all_stay() -> None:
+    def echo(password: str) -> Any:
+        return {password: 1, "[redacted]": 2, (password,): 3, ("[redacted]",): 4}
+
+    tools = Terminal("t", {"tool/x": echo})
+    (found,), _ = outcomes("sync", [redact(), tools], [("tool/x", {"password": SECRET})])
+    assert sorted(found.values()) == [1, 2, 3, 4] and SECRET not in write(found)

@@ -10,20 +10,35 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import attrs
 import pytest
 
 from persistence import Keyword, Substrate
-from persistence.effects import Around, AsyncRun, Call, Handlers, Run, Terminal, Within, named
+from persistence.effects import (
+    Around,
+    AsyncRun,
+    Call,
+    Handlers,
+    Run,
+    Terminal,
+    Trace,
+    Within,
+    bulk,
+    named,
+)
+from persistence.effects.ledger import Memory
 from persistence.errors import (
     Diverged,
     EffectAborted,
     EffectFailed,
     EffectTimedOut,
+    InputError,
     PolicyError,
     TraceError,
     UnhandledEffect,
     ValueRefused,
 )
+from persistence.values import List, encode
 
 STATUS = "[:find ?n ?op ?status :where [?s :step/n ?n] [?s :step/op ?op] [?s :step/status ?status]]"
 
@@ -102,6 +117,7 @@ def test_a_run_that_was_cut_off_goes_on_and_does_nothing_twice(tmp_path: Path, c
         assert done == ["a", "b"]
         assert s.fact.db().q("[:find (count ?e) . :where [?e :item/name]]") == 1
         assert [step.n for step in s.effect.trace(run.id)] == [0, 1, 2, 3]
+        assert s.fact.db().get(["run/id", run.id], "run/error") is None
         with pytest.raises(TraceError, match="is done"):
             s.effect.resume(run.id, tools)
 
@@ -336,3 +352,91 @@ def test_a_cancelled_task_leaves_an_aborted_step(tmp_path: Path) -> None:
         return run.trace[0].status.name
 
     assert asyncio.run(main()) == "aborted"
+
+
+def test_a_scope_is_another_than_every_other_one_however_it_came_to_be() -> None:
+    with Run("arms", [TOOLS]) as run:
+        one, other = run.scope("arm"), run.scope("arm")
+        for scope in (one.scope(1), other, run.scope(1), run.scope(True), run.scope(1.0)):
+            scope.perform("tool/search", query="tea")
+    assert [step.place for step in run.trace] == [0] * 5
+    assert len({encode(step.scope) for step in run.trace}) == 5
+    with pytest.raises(InputError, match="cannot be the label of a scope"):
+        run.scope(List([1]))
+
+
+def test_what_was_cut_off_is_no_part_of_a_rewound_run(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def pay(key: str) -> str:
+        calls.append(key)
+        return key
+
+    tools = Terminal("bank", {"bank/pay": pay})
+    with Substrate.open(tmp_path / "runs.db") as s:
+        lost = s.effect.run("pay", [tools], write_ahead="bank/*")  # its process dies in the middle
+        asked = lost._begin("bank/pay", {"key": "a"})
+        lost._write_ahead(asked)
+        assert [step.status.name for step in s.effect.trace(lost.id)] == ["begun"]
+        with s.effect.resume(lost.id, [tools], upto=1) as run:
+            run.perform("bank/pay", key="a")
+        kept = s.effect.trace(run.id)
+        assert [step.status.name for step in kept] == ["done"] and calls == ["a"]
+        assert kept.digest == run.trace.digest
+        assert s.replay.run(run.id, lambda run: run.perform("bank/pay", key="a") and None).same
+
+
+def test_what_is_no_id_of_a_run_is_refused_as_such(tmp_path: Path) -> None:
+    with Substrate.open(tmp_path / "runs.db") as s:
+        for odd in (5, None, "x", b"\0" * 16):
+            with pytest.raises(TraceError, match="is no id of a run"):
+                s.effect.trace(odd)  # type: ignore[arg-type]
+
+
+def test_a_run_may_have_more_ancestors_than_python_has_calls(tmp_path: Path) -> None:
+    with Substrate.open(tmp_path / "runs.db") as s:
+        first = Trace(UUID(int=1), "line", (), status=Keyword("done"))
+        line = [attrs.evolve(first, id=UUID(int=n), parent=UUID(int=n - 1), upto=0)
+                for n in range(2, 1_500)]  # fmt: skip
+        for each in ([first], line):
+            bulk.write(s.fact, each)
+        assert s.effect.trace(UUID(int=1_499)).parent == UUID(int=1_498)
+
+
+def test_a_step_that_is_being_written_is_on_record_before_a_cancelled_run_ends() -> None:
+    class Slow(Memory):
+        """Takes until it is told to write, as a store may."""
+
+        waits = True
+
+        def __init__(self) -> None:
+            self.begun, self.go = threading.Event(), threading.Event()
+            self.told: list[str] = []
+
+        def add(self, step: Any) -> None:
+            self.begun.set()
+            assert self.go.wait(10)
+            self.told.append("step")
+
+        def end(self, *how: Any) -> None:
+            self.told.append("end")
+
+    slow = Slow()
+
+    async def main() -> None:
+        async with AsyncRun("shop", [TOOLS], recorder=slow) as run:
+            await run.perform("tool/search", query="tea")
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(main())
+        await asyncio.to_thread(slow.begun.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()  # who is impatient asks twice
+        await asyncio.sleep(0)
+        slow.go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert slow.told == ["step", "end"]

@@ -57,10 +57,21 @@ class AsyncRun(RunBase):
         return kept
 
     async def _aside(self, function: Any, *args: Any) -> Any:
-        """*function* in a thread, if it waits for a store; a cancelled task waits for it too."""
+        """*function* in a thread, if it waits for a store. A task that is cancelled meanwhile waits
+        until it is done, and is cancelled then: or the run could end before its last step is
+        written."""
         if not self._ledger.recorder.waits:
             return function(*args)
-        return await asyncio.shield(asyncio.to_thread(function, *args))
+        work = asyncio.ensure_future(asyncio.to_thread(function, *args))
+        cancelled: asyncio.CancelledError | None = None
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is None:
+            return work.result()
+        raise cancelled from work.exception()
 
     async def now(self) -> datetime:
         """See :meth:`Run.now`."""

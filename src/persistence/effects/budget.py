@@ -207,7 +207,7 @@ def budget(
             spent = None
             raise
         except EffectTimedOut:
-            if left is not None and limits.spent.seconds >= left:
+            if limits.left() == 0:
                 judge(call, denial(limits.name, "seconds", allowed=limits.seconds))
             raise
         finally:

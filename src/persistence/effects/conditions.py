@@ -119,9 +119,7 @@ def _compared(a: Any, b: Any) -> int:
         return int(a > b) - int(a < b)
     if type(a) not in _NUMBERS:
         return compare(a, b)
-    if math.inf in (a, b) or -math.inf in (a, b):
-        a, b = float(a), float(b)
-    else:
+    if math.inf not in (a, b) and -math.inf not in (a, b):  # Python compares those with all others
         a, b = Fraction(a), Fraction(b)
     return int(a > b) - int(a < b)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -55,6 +55,7 @@ DECLARATIONS: Final = (
     {":db/ident": STEP_OP, ":db/index": True},
 )
 
+_ENTITY: Final = Keyword("db/id")
 _T: Final = Keyword("t")
 _INSTANT: Final = Keyword("instant")
 # Named one by one: that takes half as long as "[*]", which looks for more.
@@ -70,6 +71,7 @@ _BEGUN: Final = """
      :where [?s :step/run ?run] [?s :step/status ?status] [?s :step/n ?n]
             [(contains? #{:begun :aborted} ?status)]]
 """
+_LISTED: Final = "[:db/id :run/id :run/name :run/status :run/started]"
 _RUNS: Final = "[:find [?id ...] :where [_ :run/id ?id]]"
 
 
@@ -169,11 +171,28 @@ def load(db: Db, id: UUID) -> Trace:
     entity = db.entid([RUN_ID, id]) if RUN_ID in db.schema else None
     if entity is None:
         raise TraceError(f"the store holds no run {id}", hint="s.effect.runs() lists them", run=id)
-    return _loaded(db, entity)
+    trace: Trace | None = None
+    for facts in reversed(_line(db, entity)):
+        trace = _loaded(db, facts, trace)
+    assert trace is not None
+    return trace
 
 
-def _loaded(db: Db, entity: int) -> Trace:
-    facts: Mapping[Keyword, Any] = db.pull("[*]", entity)
+def _line(db: Db, entity: int) -> list[Mapping[Keyword, Any]]:
+    """The facts of a run and of those that it goes on from: its parent is the second."""
+    line: list[Mapping[Keyword, Any]] = [db.pull("[*]", entity)]
+    while (parent := line[-1].get(RUN_PARENT)) is not None:
+        line.append(db.pull("[*]", parent[_ENTITY]))
+    return line
+
+
+def shared(steps: Iterable[Step], upto: int) -> tuple[Step, ...]:
+    """Those of *steps* that a run which goes on after *upto* of them has in common with theirs.
+    What was cut off is no part of it: nobody knows what came of that."""
+    return tuple(step for step in steps if step.n < upto and step.status is not BEGUN)
+
+
+def _loaded(db: Db, facts: Mapping[Keyword, Any], parent: Trace | None) -> Trace:
     found = facts.get(RUN_FORMAT)
     if found != FORMAT:
         raise TraceError(
@@ -182,22 +201,17 @@ def _loaded(db: Db, entity: int) -> Trace:
             run=facts[RUN_ID],
             format=found,
         )
-    parent, upto, status = facts.get(RUN_PARENT), facts.get(RUN_UPTO, 0), facts[RUN_STATUS]
-    taken: tuple[Step, ...] = ()
-    id = None
-    if parent is not None:
-        origin = _loaded(db, parent[Keyword("db/id")])
-        id = origin.id
-        taken = tuple(step for step in origin.steps if step.n < upto)
+    status = facts[RUN_STATUS]
+    taken = () if parent is None else shared(parent.steps, facts.get(RUN_UPTO, 0))
     return Trace(
         id=facts[RUN_ID],
         name=facts[RUN_NAME],
-        steps=(*taken, *_steps(db, entity)),
+        steps=(*taken, *_steps(db, facts[_ENTITY])),
         status=status,
         result=facts.get(RUN_RESULT),
         error=None if status in _WITHOUT_ERROR else facts.get(RUN_ERROR),
         meta=facts.get(RUN_META, {}),
-        parent=id,
+        parent=None if parent is None else parent.id,
         upto=facts.get(RUN_UPTO),
         code=facts.get(RUN_CODE),
         started=micros(facts[RUN_STARTED]),
@@ -245,8 +259,8 @@ def database_at(db: Db, basis: Map) -> Db:
 
 
 def runs(db: Db) -> list[Mapping[Keyword, Any]]:
-    """The facts of every run, the latest last."""
+    """Id, name, status and start of every run, the latest last."""
     if RUN_ID not in db.schema:
         return []
-    pulled = db.pull_many("[*]", [[RUN_ID, id] for id in db.q(_RUNS)])
-    return sorted(pulled, key=lambda facts: (facts[RUN_STARTED], facts[Keyword("db/id")]))
+    pulled = db.pull_many(_LISTED, [[RUN_ID, id] for id in db.q(_RUNS)])
+    return sorted(pulled, key=lambda facts: (facts[RUN_STARTED], facts[_ENTITY]))

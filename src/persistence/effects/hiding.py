@@ -8,13 +8,14 @@ else a replay would not find it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
 from persistence.effects.call import as_it_is
 from persistence.effects.handler import Around, Handler
-from persistence.values import Keyword, List, Map, Set, Tagged, Value
+from persistence.values import Keyword, List, Map, Set, Tagged, Value, encode, identity
 
 Hide: TypeAlias = Callable[[Value], Value]
 
@@ -78,13 +79,42 @@ def each_text(value: Value, change: Callable[[str], str]) -> Value:
     return rebuilt(value, lambda part: each_text(part, change))
 
 
+def mapped(keys: Sequence[Value], pairs: Sequence[tuple[Value, Value]]) -> Map:
+    """The map of *pairs*, made of one that had *keys*. Of keys that have become equal, all but the
+    first are numbered, in the order of what they were: no entry is lost, whoever wrote it first.
+
+    >>> mapped(["b", "a"], [("x", 1), ("x", 2)])
+    Map({'x 2': 1, 'x': 2})
+    """
+    made = Map(pairs)
+    if len(made) == len(pairs):
+        return made
+    names = [key for key, _ in pairs]
+    taken, next_number = set(map(identity, names)), Counter[Hashable]()
+    for n in sorted(range(len(keys)), key=lambda n: encode(keys[n])):
+        same = identity(names[n])
+        next_number[same] += 1
+        while next_number[same] > 1:  # it is not the first of its name
+            key = _numbered(names[n], next_number[same])
+            if identity(key) not in taken:
+                taken.add(identity(key))
+                names[n] = key
+                break
+            next_number[same] += 1
+    return Map(zip(names, (item for _, item in pairs), strict=True))
+
+
+def _numbered(key: Value, number: int) -> Value:
+    return f"{key} {number}" if type(key) is str else (key, number)
+
+
 def rebuilt(value: Value, change: Callable[[Value], Value]) -> Value:
     """*value* with every part of it changed; itself, if no part was, or if it has none."""
     kind: Any = type(value)
     if kind is Map:
         pairs = [(change(key), change(item)) for key, item in value.items()]
         same = all(a is key and b is value[key] for (a, b), key in zip(pairs, value, strict=True))
-        return value if same else Map(pairs)
+        return value if same else mapped([*value], pairs)
     if kind is tuple or kind is List or kind is Set:
         items = [change(item) for item in value]
         same = all(a is b for a, b in zip(items, value, strict=True))

@@ -10,7 +10,8 @@ import attrs
 
 from persistence.effects.call import Scope
 from persistence.effects.step import Step
-from persistence.values import Keyword, Map, Value
+from persistence.errors import InputError
+from persistence.values import Keyword, List, Map, Value, write
 
 
 class Recorder(Protocol):
@@ -74,11 +75,22 @@ class Ledger:
             return place, occurrence
 
     def child(self, scope: Scope, label: Value) -> Scope:
-        """A scope inside of *scope*; one that is opened again under a label is another one."""
+        """A scope inside of *scope*; one that is opened again under a label is another one.
+
+        How often it was opened before stands behind the label as a list, which no label is: so no
+        scope can be taken for one that was opened inside of another.
+
+        Raises:
+            InputError: *label* is a list.
+        """
+        if type(label) is List:
+            raise InputError(
+                f"{write(label):.80} cannot be the label of a scope", hint="use a vector or a text"
+            )
         with self._lock:
             times = self._children.get((scope, label), 0)
             self._children[scope, label] = times + 1
-        return (*scope, label) if not times else (*scope, label, times)
+        return (*scope, label, List((times,))) if times else (*scope, label)
 
     def number(self) -> int:
         """The number of the next step to end."""

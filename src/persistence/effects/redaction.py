@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from persistence.effects.handler import Around, matching
-from persistence.effects.hiding import each_text, rebuilt
+from persistence.effects.hiding import each_text, mapped, rebuilt
 from persistence.errors import InputError, PolicyError
 from persistence.query.regex import TEXT_CHARS, compiled
 from persistence.values import Keyword, Map, Value, encode
@@ -145,7 +145,8 @@ class _Redaction:
                 changed[place] = name, hidden
         if not changed:
             return value
-        return Map(changed.get(place, pair) for place, pair in enumerate(value.items()))
+        pairs = [changed.get(place, pair) for place, pair in enumerate(value.items())]
+        return mapped([*value], pairs)
 
     def _at(self, item: Value, step: Any, paths: _Paths, found: dict[str, str] | None) -> Value:
         below: dict[Any, Any] = {}

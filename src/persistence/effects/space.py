@@ -193,7 +193,7 @@ class Effects:
         return attrs.evolve(
             _running(trace),
             id=uuid4(),
-            steps=tuple(step for step in trace.steps if step.n < upto),
+            steps=facts.shared(trace.steps, upto),
             parent=trace.id,
             upto=upto,
             started=self._connection.clock.now(),
@@ -312,5 +312,5 @@ def run_id(id: UUID | str) -> UUID:
         return id
     try:
         return UUID(id)
-    except ValueError as error:
-        raise TraceError(f"{id!r} is no id of a run", hint="an id is a UUID") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise TraceError(f"{id!r:.80} is no id of a run", hint="an id is a UUID") from error
