@@ -8,6 +8,7 @@ before a run and what the run does cannot disagree.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -158,13 +159,14 @@ class Handlers:
     def __repr__(self) -> str:
         return f"<handlers {' > '.join(each.name for each in self._all)}>"
 
-    def check(self, ops: Iterable[Keyword | str]) -> list[Keyword]:
-        """The operations among *ops* that would reach no terminal handler.
+    def check(self, ops: Iterable[Keyword | str] | Keyword | str) -> list[Keyword]:
+        """The operations among *ops*, one or several, that would reach no terminal handler.
 
         What it says holds for `perform`, which settles the way of an operation in the same words
         before anything runs.
         """
-        return [op for op in map(keyword, ops) if self._chain(op, None, ()) is None]
+        asked = [ops] if isinstance(ops, str | Keyword) else ops
+        return [op for op in map(keyword, asked) if self._chain(op, None, ()) is None]
 
     def maskable(self, name: str) -> None:
         """
@@ -188,7 +190,7 @@ class Handlers:
         """
         found = self._chain(op, to, masked)
         if found is None:
-            raise UnhandledEffect(*_hole(op, to, self._all), operation=op)
+            raise _hole(op, to, self._all)
         return found
 
     def _chain(self, op: Keyword, to: str | None, masked: tuple[str, ...]) -> Chain | None:
@@ -226,9 +228,16 @@ def _checked(handler: Any) -> Handler:
     return handler
 
 
-def _hole(op: Keyword, to: str | None, handlers: Iterable[Handler]) -> tuple[str]:
+def _hole(op: Keyword, to: str | None, handlers: Iterable[Handler]) -> UnhandledEffect:
     known = [each for each in handlers if isinstance(each, Terminal)]
     if to is not None:
-        return (f"no terminal handler named {to!r} performs {op}",)
-    there = ", ".join(sorted(str(name) for each in known for name in each.functions)) or "nothing"
-    return (f"no handler performs {op}; what can be performed: {there}",)
+        names = ", ".join(each.name for each in known if op in each.functions) or "none"
+        why = f"no terminal handler named {to!r} performs {op}"
+        return UnhandledEffect(why, hint=f"those that perform it: {names}", operation=op)
+    there = sorted(str(name) for each in known for name in each.functions)
+    near = difflib.get_close_matches(str(op), there, n=1)
+    return UnhandledEffect(
+        f"no handler performs {op}; what can be performed: {', '.join(there) or 'nothing'}",
+        hint=f"did you mean {near[0]}?" if near else "add a terminal handler for it",
+        operation=op,
+    )

@@ -12,7 +12,7 @@ from persistence.effects.conditions import Condition, condition
 from persistence.effects.handler import matching
 from persistence.effects.verdict import DENY, EFFECT, POLICY, RULE
 from persistence.errors import InputError, PolicyError
-from persistence.values import Keyword, List, Map, Set, Value, freeze, keyword, read
+from persistence.values import Keyword, List, Map, Set, Value, freeze, keyword, read, write
 
 ALLOW: Final = Keyword("allow")
 ASK: Final = Keyword("ask")
@@ -132,7 +132,7 @@ def _known(key: Value) -> Keyword:
 def _effect(form: Value) -> Keyword:
     effect = keyword(form) if isinstance(form, str) else form
     if effect not in _EFFECTS:
-        _refuse(f"its effect is {form!r}", "an effect is :allow, :deny or :ask")
+        _refuse(f"its effect is {write(form)}", "an effect is :allow, :deny or :ask")
     return effect
 
 

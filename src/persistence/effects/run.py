@@ -30,7 +30,7 @@ from persistence.effects.outcome import ended, error_of, failure
 from persistence.effects.step import BEGUN, Step
 from persistence.effects.trace import RUNNING, Trace
 from persistence.effects.wrapped import Effect
-from persistence.errors import EffectAborted, PlanStopped, UnhandledEffect, ValueRefused
+from persistence.errors import EffectAborted, InputError, PlanStopped, UnhandledEffect, ValueRefused
 from persistence.values import Keyword, Map, Value, encode, freeze, keyword
 
 T = TypeVar("T")
@@ -169,7 +169,14 @@ class RunBase:
     # ---------------------------------------------------------------- the steps
 
     def _begin(self, op: Keyword | str, args: Mapping[str, Any]) -> Asked:
-        named, given = keyword(op), {name: freeze(value) for name, value in args.items()}
+        named = keyword(op)
+        if self._main.status is not RUNNING:
+            raise InputError(
+                f"{named} cannot be performed: run {self.name!r} is over, {self._main.status.name}",
+                hint="perform it inside of `with`; what has ended is left as it is",
+                operation=named,
+            )
+        given = {name: _frozen(named, name, value) for name, value in args.items()}
         recorded, hide = self._hiding.args(named, given)
         asked = encode((named, recorded))
         place, occurrence = self._ledger.ask(self._scope, asked)
@@ -383,7 +390,13 @@ class Run(RunBase):
         return float(self.perform(DRAW))
 
     def choice(self, options: Sequence[T]) -> T:
-        """One of *options*, drawn with :meth:`random`."""
+        """One of *options*, drawn with :meth:`random`.
+
+        Raises:
+            InputError: there is none to choose.
+        """
+        if not options:
+            raise InputError("there is nothing to choose from", hint="give at least one option")
         return options[int(self.random() * len(options))]
 
     def db(self) -> Db:
@@ -417,6 +430,17 @@ class Run(RunBase):
         trace: TracebackType | None,
     ) -> None:
         self._end(error)
+
+
+def _frozen(op: Keyword, name: str, value: Any) -> Value:
+    try:
+        return freeze(value)
+    except ValueRefused as refused:
+        raise ValueRefused(
+            f"{op}, argument {name!r}: {refused.message}",
+            hint=refused.hint or "give it as EDN data",
+            **{**refused.data, "operation": op, "argument": name},
+        ) from refused
 
 
 def given(step: Step) -> Step:

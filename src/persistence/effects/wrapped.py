@@ -52,7 +52,17 @@ class Effect(Generic[R]):
         object.__setattr__(self, "_signature", signature)
 
     def __call__(self, run: Performer, /, *args: Any, **named: Any) -> R:
-        """Performs the operation in *run*; a run that awaits gives something to await."""
+        """Performs the operation in *run*; a run that awaits gives something to await.
+
+        Raises:
+            InputError: *run* is none, or the function takes other arguments.
+        """
+        if not hasattr(run, "perform"):
+            raise InputError(
+                f"{self.op} was called with {type(run).__name__} in place of a run",
+                hint=f"it is called as {self.op.local}(run, …) with {self._signature}",
+                operation=self.op,
+            )
         return run.perform(self, **self._bound(args, named))  # type: ignore[no-any-return]
 
     def _bound(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""What somebody who is new to runs gets wrong: the error names the place, the cause, the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from persistence import Substrate
+from persistence.effects import Handlers, Run, Terminal, effect, policy
+from persistence.errors import InputError, PersistenceError
+
+TOOLS = Terminal("tools", {"tool/search": lambda query: [query], "tool/book": lambda at: at})
+
+
+@effect("tool/rate")
+def rated(stars: int) -> int:
+    return stars
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message", "hint"),
+    [
+        (
+            lambda run: run.perform("tool/serch", query="tea"),
+            "no handler performs :tool/serch; what can be performed: :tool/book, :tool/search",
+            "did you mean :tool/search?",
+        ),
+        (
+            lambda run: run.perform("mail/send", to="ada"),
+            "no handler performs :mail/send; what can be performed: :tool/book, :tool/search",
+            "add a terminal handler for it",
+        ),
+        (
+            lambda run: run.named("tolls").perform("tool/search", query="tea"),
+            "no terminal handler named 'tolls' performs :tool/search",
+            "those that perform it: tools",
+        ),
+        (
+            lambda run: run.perform("tool/search", query=object()),
+            ":tool/search, argument 'query': object is no EDN value",
+            "give it as EDN data",
+        ),
+        (lambda run: run.choice([]), "there is nothing to choose from", "at least one option"),
+        (
+            lambda run: rated(3),  # type: ignore[arg-type]
+            ":tool/rate was called with int in place of a run",
+            "it is called as rate(run, …) with (stars: ",
+        ),
+        (
+            lambda run: policy('[{:effect :alow :op "tool/*"}]'),
+            "rule 1: its effect is :alow",
+            "an effect is :allow, :deny or :ask",
+        ),
+    ],
+)
+def test_a_mistake_is_told(wrong: Callable[[Run], Any], message: str, hint: str) -> None:
+    with Run("new", [TOOLS]) as run, pytest.raises(PersistenceError) as told:
+        wrong(run)
+    assert told.value.message == message
+    assert told.value.hint is not None and hint in told.value.hint
+
+
+def test_one_operation_is_checked_as_one() -> None:
+    assert Handlers([TOOLS]).check("tool/search") == []
+    assert Handlers([TOOLS]).check("tool/serch") == Handlers([TOOLS]).check(["tool/serch"])
+
+
+def test_a_run_that_has_ended_takes_no_further_step() -> None:
+    with Substrate.open(":memory:") as s:
+        with s.effect.run("short", [TOOLS]) as run:
+            scope = run.scope("late")
+            run.perform("tool/search", query="tea")
+        before = s.effect.trace(run.id)
+        for late in (run, scope, run.named("tools")):
+            with pytest.raises(InputError, match="run 'short' is over, done"):
+                late.perform("tool/search", query="more tea")
+        assert s.effect.trace(run.id).encoded == before.encoded
