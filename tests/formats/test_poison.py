@@ -98,6 +98,13 @@ def _readable(file: Path) -> Any:
         pass
 
 
+def test_what_is_not_closed_is_told_with_its_column(tmp_path: Path) -> None:
+    file = tmp_path / "runs.jsonl"
+    file.write_text('{"messages": [{"role": "us')
+    with pytest.raises(MessageError, match="no JSON: unterminated string starting at column 24"):
+        list(read_chats(file))
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "runs.jsonl"
     file.write_bytes(GOOD.encode() + b"\n\xff\xfe\n")

@@ -279,6 +279,8 @@ def test_with_little_of_the_call_stack_left_it_is_still_a_spec_error() -> None:
 
 def test_the_number_of_problems_is_bounded() -> None:
     assert len(explain(list[int], ["x"] * 100_000)) == 32
+    with pytest.raises(SpecError, match="does not conform, the first 32 problems:"):
+        conform(list[int], ["x"] * 100_000)
     assert len(explain(list[list[int]], [["x"] * 50] * 50)) == 32
     assert len(explain(Item, {f"key{n}": n for n in range(1_000)})) <= 34
 

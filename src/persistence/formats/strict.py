@@ -23,7 +23,7 @@ NESTING: Final = LIMITS.nesting - 16  # what a message is put into takes the res
 
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NO_BRACKET: Final = re.compile(r"[^][{}]++")
-_TELL: Final = "each line is one JSON object, and nothing in it is said twice"
+_TELL: Final = "each line is one JSON value that all readers read alike; mend it, or drop the line"
 
 
 class Unreadable(ValueError):
@@ -80,7 +80,7 @@ def loads(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        what = error.msg[:1].lower() + error.msg[1:]
+        what = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
         raise Unreadable(f"this is no JSON: {what} at column {error.pos + 1}") from error
 
 

@@ -48,9 +48,12 @@ def main() -> None:
         inside = error.__traceback__.tb_next if error.__traceback__ else None
         traceback.print_exception(type(error), error, inside)
         sys.exit(1)
-    result = json.dumps(names.get("result"), default=_unknown).encode()
+    try:
+        result = json.dumps(names.get("result"), default=_unknown).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        sys.exit(f"the result is no plain data: {error}")
     if len(result) > request["result"]:
-        raise ValueError(f"the result has {len(result)} bytes")
+        sys.exit(f"the result has {len(result)} bytes, and at most {request['result']} are taken")
     with os.fdopen(out, "wb") as pipe:
         pipe.write(result)
 
@@ -58,7 +61,7 @@ def main() -> None:
 def _unknown(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
-    raise TypeError(f"the result holds a {type(value).__name__}, which is no plain data")
+    raise TypeError(f"it holds {type(value).__name__}")
 
 
 if __name__ == "__main__":

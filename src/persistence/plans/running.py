@@ -71,7 +71,9 @@ def bindings(root: Node, params: Mapping[str, Any] | None) -> Mapping[Symbol, Va
         if name not in given
     ]
     problems += [
-        Problem((), f"the plan has no {name} among its :params", meant(name, wanted) or "leave it out")
+        Problem(
+            (), f"the plan has no {name} among its :params", meant(name, wanted) or "leave it out"
+        )
         for name in given
         if name not in wanted
     ]

@@ -91,6 +91,8 @@ def spec_error(failed: Bad, **data: Any) -> SpecError:
     """The error that lists all problems of *failed*."""
     problems = failed.problems[:PROBLEMS]
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    if len(problems) == PROBLEMS:
+        count = f"the first {count}"
     lines = "\n".join(f"  {problem}" for problem in problems)
     return SpecError(
         f"the value does not conform, {count}:\n{lines}",
