@@ -10,6 +10,7 @@ import pytest
 from persistence import Substrate
 from persistence.effects import Handlers, Run, Terminal, effect, policy
 from persistence.errors import InputError, PersistenceError
+from persistence.replay import do, replay
 
 TOOLS = Terminal("tools", {"tool/search": lambda query: [query], "tool/book": lambda at: at})
 
@@ -41,6 +42,17 @@ def rated(stars: int) -> int:
             lambda run: run.perform("tool/search", query=object()),
             ":tool/search, argument 'query': object is no EDN value",
             "give it as EDN data",
+        ),
+        (
+            lambda run: Run("one", TOOLS),  # type: ignore[arg-type]
+            "handlers are a list, outermost first, and this is "
+            "<terminal tools: :tool/search, :tool/book>",
+            "put it in brackets",
+        ),
+        (
+            lambda run: replay(run.trace, print, do=do.observation(0, 1)),  # type: ignore[arg-type]
+            "do= is a list, and this is Observation(at=0, value=1, output=False)",
+            "put it in brackets",
         ),
         (lambda run: run.choice([]), "there is nothing to choose from", "at least one option"),
         (

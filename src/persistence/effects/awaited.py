@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from persistence.db import Db
 from persistence.effects.drive import acarry
-from persistence.effects.run import BASIS, DRAW, NOW, TRANSACT, RunBase, given
+from persistence.effects.run import BASIS, DRAW, NOW, TRANSACT, RunBase, given, some
 from persistence.effects.step import Step
 from persistence.effects.wrapped import Effect
 from persistence.values import Keyword, Map
@@ -85,7 +85,7 @@ class AsyncRun(RunBase):
 
     async def choice(self, options: Sequence[T]) -> T:
         """See :meth:`Run.choice`."""
-        return options[int(await self.random() * len(options))]
+        return some(options)[int(await self.random() * len(options))]
 
     async def db(self) -> Db:
         """See :meth:`Run.db`; a plain database value, to be asked in a thread."""

@@ -150,7 +150,7 @@ class Handlers:
     """
 
     def __init__(self, handlers: Iterable[Handler] = ()) -> None:
-        self._all = tuple(_checked(handler) for handler in handlers)
+        self._all = tuple(_checked(handler) for handler in listed(handlers))
         self._chains: dict[tuple[Keyword, str | None, tuple[str, ...]], Chain | None] = {}
 
     def __iter__(self) -> Iterator[Handler]:
@@ -215,6 +215,21 @@ class Handlers:
                 else:
                     return Chain(tuple(around), each.performing(op))
         return None
+
+
+def listed(handlers: Iterable[Handler]) -> list[Handler]:
+    """*handlers* as a list.
+
+    Raises:
+        UnhandledEffect: they are none; one handler alone is no list of one.
+    """
+    if not isinstance(handlers, Iterable):
+        raise UnhandledEffect(
+            f"handlers are a list, outermost first, and this is {handlers!r}",
+            hint="put it in brackets: [handler]",
+            operation=None,
+        )
+    return [*handlers]
 
 
 def _checked(handler: Any) -> Handler:

@@ -395,9 +395,7 @@ class Run(RunBase):
         Raises:
             InputError: there is none to choose.
         """
-        if not options:
-            raise InputError("there is nothing to choose from", hint="give at least one option")
-        return options[int(self.random() * len(options))]
+        return some(options)[int(self.random() * len(options))]
 
     def db(self) -> Db:
         """The database as it is now; a replay gets it as it was then.
@@ -430,6 +428,16 @@ class Run(RunBase):
         trace: TracebackType | None,
     ) -> None:
         self._end(error)
+
+
+def some(options: Sequence[T]) -> Sequence[T]:
+    """
+    Raises:
+        InputError: *options* are none.
+    """
+    if not options:
+        raise InputError("there is nothing to choose from", hint="give at least one option")
+    return options
 
 
 def _frozen(op: Keyword, name: str, value: Any) -> Value:

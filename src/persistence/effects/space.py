@@ -19,7 +19,7 @@ from persistence.effects.answers import Prefix
 from persistence.effects.awaited import AsyncRun
 from persistence.effects.budget import Budget
 from persistence.effects.budget import budget as budget_of
-from persistence.effects.handler import Handler
+from persistence.effects.handler import Handler, listed
 from persistence.effects.run import BASIS, DONE, Run, RunBase
 from persistence.effects.step import ABORTED, BEGUN, Step
 from persistence.effects.stored import Stored
@@ -220,7 +220,7 @@ class Effects:
         chance = drawing(trace.id.int if seed is None else seed)
         return kind(
             trace.name,
-            [*handlers, telling(clock), chance, recorder.terminal],
+            [*listed(handlers), telling(clock), chance, recorder.terminal],
             id=trace.id,
             clock=clock,
             recorder=recorder,
@@ -236,7 +236,7 @@ def _limited(handlers: Iterable[Handler], limits: Budget | None) -> Iterable[Han
         return handlers
     if not isinstance(limits, Budget):
         raise InputError(f"{limits!r} is no budget", hint="give Budget(tokens=…, calls=…)")
-    return [budget_of(limits), *handlers]
+    return [budget_of(limits), *listed(handlers)]
 
 
 def _running(trace: Trace) -> Trace:

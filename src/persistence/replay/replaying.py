@@ -13,6 +13,7 @@ import attrs
 from persistence.clock import Clock, SystemClock
 from persistence.db import Db
 from persistence.effects import AsyncRun, Handler, Handlers, Run, Step, Trace, drawing, telling
+from persistence.effects.handler import listed
 from persistence.effects.run import DONE, RunBase
 from persistence.effects.step import ABORTED
 from persistence.effects.trace import RUNNING
@@ -96,8 +97,10 @@ def begin(
     clock: Clock | None = None,
 ) -> Begun:
     """A run of *kind* on the record *trace*, and the program for it; see `replay`."""
+    if isinstance(do, Intervention):
+        raise InputError(f"do= is a list, and this is {do!r}", hint="put it in brackets: [do.…]")
     clock, do, id = clock or SystemClock(), tuple(do), uuid4()
-    handlers = Handlers([*live, telling(clock), drawing(trace.id.int)])
+    handlers = Handlers([*listed(live), telling(clock), drawing(trace.id.int)])
     state = State(db, trace)
     record = Record(trace, handlers, state, id=id, do=do, allow=allow, fresh=fresh, strict=strict)
     origin = attrs.evolve(  # it begins when the record does: a state without a basis is of then
