@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from persistence import Keyword, Map, Substrate
 from persistence.effects import Around, AsyncRun, Run, Terminal, Trace, drawing
 from persistence.errors import Diverged, EffectFailed, InputError, TraceError, ValueRefused
 from persistence.replay import areplay, do, replay
+from persistence.values import from_micros
 from tests.replay.agents import OUTSIDE, World, agent, programs
 
 # ------------------------------------------------------------------------ laws
@@ -30,7 +30,9 @@ def recorded(program: list[Any]) -> Trace:
 
 
 def clock_of() -> Terminal:
-    return Terminal("clock", {"clock/now": lambda: datetime.now(UTC)})
+    """A clock that never tells the same time twice."""
+    ticks = itertools.count()
+    return Terminal("clock", {"clock/now": lambda: from_micros(next(ticks))})
 
 
 @given(programs(state=False))
