@@ -369,3 +369,10 @@ def test_changes_that_fit_nowhere_are_refused() -> None:
     ):
         with pytest.raises(PlanError):
             TWO.apply([change])
+
+
+def test_a_name_that_is_no_keyword_is_told_of_as_it_is() -> None:
+    for name, shown in ((1, "1"), (1.0, "1.0"), (True, "True")):
+        with pytest.raises(PlanError) as caught:
+            Plan(Node("seq", Map({name: 0})))
+        assert f":seq has no attribute {shown}" in str(caught.value)

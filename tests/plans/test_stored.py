@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -377,3 +378,48 @@ def test_a_run_whose_process_died_goes_on_and_does_nothing_twice(tmp_path: Path)
     # What was under way in another arm when the process died may be done a second time.
     assert {*done, *tools.calls} == {1, 2, 3, 10, 11}
     assert len(done) + len(tools.calls) in (5, 6)
+
+
+def test_of_those_who_save_under_one_new_name_at_once_one_does(s: Substrate) -> None:
+    s.plan.save("declared", TRIP)
+    plans = [Plan(Node("seq", {"id": str(n)})) for n in range(4)]
+
+    def save(name: str, plan: Plan, barrier: threading.Barrier) -> bool:
+        barrier.wait()
+        try:
+            s.plan.save(name, plan)
+        except (CasFailed, PlanError):
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        for name in map(str, range(8)):
+            barrier = threading.Barrier(4)
+            saved = [*pool.map(lambda plan, n=name, b=barrier: save(n, plan, b), plans)]
+            assert sum(saved) == 1
+            assert s.plan.load(name) == plans[saved.index(True)]
+            assert len(s.plan.history(name)) == 1
+
+
+def test_a_name_that_is_expected_to_stand_for_something_and_is_not_there(s: Substrate) -> None:
+    with pytest.raises(CasFailed):
+        s.plan.save("trip", TRIP, expected=Plan("[:seq {}]"))
+    assert s.plan.names() == []
+
+
+def test_steps_that_are_inside_of_themselves_are_found_out(s: Substrate) -> None:
+    s.plan.save("trip", TRIP)
+    one, other = b"\1" * 32, b"\2" * 32
+    s.fact.transact([
+        {"node/id": id, "node/tag": Keyword("seq"), "node/attrs": {}, "node/children": [child]}
+        for id, child in ((one, other), (other, one))
+    ])  # fmt: skip
+    with pytest.raises(CorruptStore):
+        s.plan.load(one)
+
+
+def test_a_run_that_is_done_is_given_no_other_plan(s: Substrate, tools: Tools) -> None:
+    run = s.plan.run(TRIP, tools, params={"n": 1}).id
+    with pytest.raises(TraceError, match="is done"):
+        s.plan.resume(run, tools, plan=TRIP.insert_after((3,), INC % "7"))
+    assert not s.fact.db().q("[:find [?plan ...] :where [_ :run/plan ?plan]]")

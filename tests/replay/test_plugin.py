@@ -237,10 +237,19 @@ def test_a_run_that_was_broken_off_is_kept_as_it_was(tmp_path: Path) -> None:
         ("{:cassette 1 :trace 9}", "traces of 9"),
         ("{:cassette 1 :trace 1} 7", "form 2 is no map"),
         ("{:cassette 1 :trace 1} {:op :a/b :args {}}", "a step without a run"),
-        ('{:cassette 1 :trace 1} {:run "a"}', "has no"),
+        ('{:cassette 1 :trace 1} {:run "a"}', "is no run"),
         ('{:cassette 1 :trace 1} {:run "a"} {:op :a/b}', "is no step"),
         ('{:cassette 1 :trace 1} {:run "a"} {:op :a/b :args {} :status :odd}', "is no step"),
         ('{:cassette 1 :trace 1} {:run "a"} {:op :a/b :args {} :status :failed}', "is no step"),
+        ('{:cassette 1 :trace 1} {:run "a"} {:op :a/b :args {} :place "x"}', "is no step"),
+        ('{:cassette 1 :trace 1} {:run "a"} {:op :a/b :args {} :place -1}', "is no step"),
+        ('{:cassette 1 :trace 1} {:run "a"} {:op :a/b :args {} :occurrence 1.0}', "is no step"),
+        (
+            '{:cassette 1 :trace 1} {:run "a"} {:op :a/b :args {} :status :failed :error {}}',
+            "is no step",
+        ),
+        ("{:cassette 1 :trace 1} {:run a :id 1 :status :done}", "is no run"),
+        ('{:cassette 1 :trace 1} {:run "a" :id "1" :status :done}', "is no run"),
     ],
 )
 def test_a_damaged_cassette_is_refused(tmp_path: Path, text: str, message: str) -> None:

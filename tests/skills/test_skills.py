@@ -260,6 +260,18 @@ def test_a_run_that_has_not_ended_is_no_evidence() -> None:
             )
 
 
+def test_a_baseline_whose_plan_the_store_does_not_hold_is_not_replayed() -> None:
+    with Substrate.open(":memory:") as s:
+        meta = {"plan/id": b"\0" * 32}
+        runs = []
+        for task, run, other in pairs(s, 8):
+            with s.effect.run("elsewhere", meta=meta) as baseline:
+                baseline.result = s.effect.trace(other).result
+            runs.append((task, run, baseline.id))
+        shown = measured(s.effect.trace, runs, lambda trace: float(trace.result), training=())
+        assert skills_of(s).promote("x", CAREFUL, evidence=shown, approver=yes).version == 1
+
+
 def test_a_gain_that_may_be_chance_is_none() -> None:
     with Substrate.open(":memory:") as s:
         evidence = evidence_of(s)

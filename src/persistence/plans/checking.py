@@ -24,6 +24,7 @@ __all__ = ["check"]
 _PARAMS, _REF, _NAME = Keyword("params"), Keyword("ref"), Keyword("name")
 _UNSIGNED: Final = 1 << 64
 _PLAIN: Final = frozenset((Keyword, Symbol, bool, type(None)))
+_HOLDING: Final = frozenset((Map, tuple, List))
 _SHALLOW: Final = 8
 _NONE: frozenset[Symbol] = frozenset()
 _set = object.__setattr__
@@ -64,8 +65,10 @@ def _looked_at(node: Node) -> tuple[list[Flaw], set[Symbol]]:
     if kind is None:
         fix = meant(str(node.tag), map(str, KINDS)) or f"use one of {_listed(KINDS)}"
         return [(f"there is no kind of step {node.tag}", fix)], set()
-    rows, found = _rows(node.tag, tuple(node.attrs))
-    flaws = [*found]
+    given = tuple(node.attrs)
+    rows, missing = _rows(node.tag, given)
+    flaws = [_stranger(kind, name) for name in given if name not in kind.attributes]
+    flaws += missing
     names: set[Symbol] = set()
     for name, row in rows:
         value = node.attrs[name]
@@ -89,19 +92,22 @@ def _looked_at(node: Node) -> tuple[list[Flaw], set[Symbol]]:
 def _rows(
     tag: Keyword, names: tuple[Any, ...]
 ) -> tuple[tuple[tuple[Keyword, Attribute], ...], tuple[Flaw, ...]]:
-    """The rows of the table for attributes of these names, and what is wrong with the names."""
+    """The rows of the table for attributes of these names, and what is wrong where one is missing.
+
+    Names that are none are left to `_stranger`: of those, 1 and true would be one to the cache.
+    """
     kind = KINDS[tag]
-    flaws: list[Flaw] = []
-    for name in names:
-        if name not in kind.attributes:
-            known = map(str, kind.attributes)
-            fix = meant(str(name), known) or f"it may have {_listed(kind.attributes)}"
-            flaws.append((f"{tag} has no attribute {name}", fix))
-    for name, row in kind.attributes.items():
-        if row.required and name not in names:
-            flaws.append((f"{tag} needs {name}, {row.doc}", f"write {kind.usage}"))
     rows = [(name, kind.attributes[name]) for name in names if name in kind.attributes]
-    return tuple(rows), tuple(flaws)
+    return tuple(rows), tuple(
+        (f"{tag} needs {name}, {row.doc}", f"write {kind.usage}")
+        for name, row in kind.attributes.items()
+        if row.required and name not in names
+    )
+
+
+def _stranger(kind: Kind, name: Value) -> Flaw:
+    fix = meant(str(name), map(str, kind.attributes)) or f"it may have {_listed(kind.attributes)}"
+    return f"{kind.tag} has no attribute {name}", fix
 
 
 def _is_plain(value: Value, depth: int = 0) -> bool:
@@ -111,16 +117,14 @@ def _is_plain(value: Value, depth: int = 0) -> bool:
         return value.isascii()  # type: ignore[no-any-return]
     if kind in _PLAIN or (kind is int and abs(value) < _UNSIGNED):
         return True
-    if depth == _SHALLOW:
+    if depth == _SHALLOW or kind not in _HOLDING:
         return False
     if kind is Map:
         for key in value:
             if type(key) is not Keyword or not _is_plain(value[key], depth + 1):
                 return False
         return True
-    if kind is tuple or kind is List:
-        return False not in [_is_plain(item, depth + 1) for item in value]
-    return False
+    return False not in [_is_plain(item, depth + 1) for item in value]
 
 
 def _unkept(value: Value) -> str | None:

@@ -231,9 +231,10 @@ class Plans:
             root = Plan(root).apply(changes, done=done_in(trace)).root
         player, others = self._player(root, tools, options)
         bound = bindings(root, params)
+        taken_up = self._effect.resume(trace.id, player.handlers, **others)
         if plan is not None:
             self._library.assign(trace.id, root)
-        return player.play(self._effect.resume(trace.id, player.handlers, **others), bound)
+        return player.play(taken_up, bound)
 
     def rewind(
         self,

@@ -21,6 +21,7 @@ from persistence.ids import tx_position
 from persistence.plans.node import Node, upwards
 from persistence.plans.problems import Problem
 from persistence.plans.suggestions import meant
+from persistence.session import WriterBase
 from persistence.values import Keyword
 
 __all__ = ["Library", "Version"]
@@ -85,15 +86,18 @@ class Library:
         Raises:
             CasFailed: it stands for something else.
         """
-        self._declare()
-        known = self.db().entid([PLAN_NAME, name])
-        if known is None and expected is None:
-            move: list[Any] = [{":db/id": "plan", PLAN_NAME: name, PLAN_ROOT: root.id}]
-        else:
-            entity: Any = [PLAN_NAME, name] if known is None else known
-            move = [[":db/cas", entity, PLAN_ROOT, expected, root.id]]
+        nodes = self._new(root)
+
+        def move(base: WriterBase) -> list[Any]:
+            known = base.value().entid([PLAN_NAME, name])
+            if known is not None:
+                return [*nodes, [":db/cas", known, PLAN_ROOT, expected, root.id]]
+            if expected is None:
+                return [*nodes, {":db/id": "plan", PLAN_NAME: name, PLAN_ROOT: root.id}]
+            raise CasFailed(f"there is no plan {name!r}", expected=expected, found=[])
+
         try:
-            self._write([*self._new(root), *move])
+            self.connection.decided(move, branch=self.branch)
         except CasFailed as error:
             error.hint = "load the plan again, and edit what it is now"
             raise
@@ -152,23 +156,22 @@ class Library:
         """
         rows = self._rows(id)
         made: dict[bytes, Node] = {}
+        around: set[bytes] = set()  # the steps that those being made are inside of
         stack = [id]
         while stack:
-            tag, attributes, children = rows[stack[-1]]
+            here = stack[-1]
+            tag, attributes, children = rows[here]
             missing = [child for child in children if child not in made]
             if missing:
+                around.add(here)
+                if not around.isdisjoint(missing):
+                    raise _corrupt(here, "is inside of itself")
                 stack.extend(missing)
                 continue
-            here = stack.pop()
             node = Node(tag, attributes, [made[child] for child in children])
             if node.id != here:
-                raise CorruptStore(
-                    f"the step {here.hex()[:16]}… of a plan is not what its id says",
-                    hint="persistence check and persistence verify tell what was changed",
-                    expected=here,
-                    found=node.id,
-                )
-            made[here] = node
+                raise _corrupt(here, "is not what its id says", found=node.id)
+            made[stack.pop()] = node
         return made[id]
 
     def _rows(self, id: bytes) -> Mapping[bytes, tuple[Any, Any, Any]]:
@@ -204,6 +207,15 @@ class Library:
         """Lets the run go on with another plan."""
         forms: list[Any] = [{":db/id": [Keyword("run/id"), run], RUN_PLAN: root.id}]
         self._write([*self._new(root), *forms])
+
+
+def _corrupt(id: bytes, why: str, **data: Any) -> CorruptStore:
+    return CorruptStore(
+        f"the step {id.hex()[:16]}… of a plan {why}",
+        hint="persistence check and persistence verify tell what was changed",
+        expected=id,
+        **data,
+    )
 
 
 def _tx(row: Any) -> int:

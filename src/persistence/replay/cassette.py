@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import attrs
 
@@ -34,6 +35,8 @@ _ID: Final = Keyword("id")
 _STATUS: Final = Keyword("status")
 _RESULT: Final = Keyword("result")
 _ERROR: Final = Keyword("error")
+_KIND: Final = Keyword("kind")
+_MESSAGE: Final = Keyword("message")
 _OP: Final = Keyword("op")
 _ARGS: Final = Keyword("args")
 _SCOPE: Final = Keyword("scope")
@@ -192,24 +195,32 @@ def _traces(forms: Iterable[Any], place: str) -> Iterable[Trace]:
             steps = runs[-1][1]
             steps.append(_step(form, len(steps), order, f"{place}, form {n}"))
     for form, steps in runs:
-        try:
-            yield Trace(
-                form[_ID],
-                form[_RUN],
-                tuple(steps),
-                form[_STATUS],
-                form.get(_RESULT),
-                form.get(_ERROR),
-            )
-        except KeyError as error:
-            raise _damaged(place, f"run {form[_RUN]!r} has no {error}") from error
+        yield _trace(form, steps, place)
+
+
+def _trace(form: Map, steps: Iterable[Step], place: str) -> Trace:
+    name, id, status, error = (form.get(key) for key in (_RUN, _ID, _STATUS, _ERROR))
+    sound = type(name) is str and isinstance(id, UUID) and isinstance(status, Keyword)
+    if not sound or not (error is None or _is_error(error)):
+        raise _damaged(place, f"it is no run: {write(form)[:200]}")
+    return Trace(id, name, tuple(steps), status, form.get(_RESULT), error)
+
+
+def _is_error(form: Any) -> bool:
+    return isinstance(form, Map) and all(type(form.get(key)) is str for key in (_KIND, _MESSAGE))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _step(form: Map, n: int, order: _Order, place: str) -> Step:
     op, args, scope = form.get(_OP), form.get(_ARGS), form.get(_SCOPE, ())
     status, error = form.get(_STATUS, DONE), form.get(_ERROR)
     sound = isinstance(op, Keyword) and isinstance(args, Map) and type(scope) is tuple
-    if not sound or status not in STATUSES or isinstance(error, Map) == (status is DONE):
+    sound = sound and all(_is_count(form.get(key, 0)) for key in (_PLACE, _OCCURRENCE))
+    ended = error is None if status is DONE else _is_error(error)
+    if not sound or status not in STATUSES or not ended:
         raise _damaged(place, f"it is no step: {write(form)[:200]}")
     asked = encode((op, args))
     at, occurrence = order.next(scope, asked)

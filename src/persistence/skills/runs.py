@@ -13,7 +13,7 @@ from uuid import UUID
 import attrs
 
 from persistence.effects import Trace
-from persistence.errors import PersistenceError, TraceError
+from persistence.errors import PersistenceError, PlanError, TraceError
 from persistence.plans import Plan
 from persistence.replay import replay
 from persistence.skills.evidence import Evidence
@@ -50,9 +50,10 @@ class Verifier:
             id = trace.meta.get(_PLAN)
             if other is not None and id == other.id:
                 return [f"run {run} is given for the baseline, and is one of the plan itself"]
-            if id is None:
+            try:
+                return [] if id is None else self._replayed(trace, self.load(id))
+            except PlanError:  # the store does not know it
                 return []
-            return self._replayed(trace, self.load(id))
         return self._replayed(trace, plan)
 
     def _replayed(self, trace: Trace, plan: Plan) -> list[str]:
