@@ -8,6 +8,9 @@ import attrs
 import pytest
 
 from persistence.cli import main
+from persistence.formats import strict
+from persistence.plans import code_child, code_step, node
+from persistence.specs import problems, spec
 from persistence.values.limits import LIMITS
 from tests.docs.examples import commands, matches, parse
 
@@ -51,4 +54,15 @@ def test_the_page_on_limits_is_the_table_of_the_code() -> None:
     lines = (ROOT / "docs" / "limits.md").read_text().splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")] for line in lines if "| `" in line]
     stated = {row[1]: row[2] for row in rows}
-    assert stated == {name: str(value) for name, value in attrs.asdict(LIMITS).items()}
+    agents = {
+        "plan_depth": node.DEPTH,
+        "plan_nodes": node.NODES,
+        "code_result_bytes": code_step.RESULT_BYTES,
+        "code_file_bytes": code_child.FILE_BYTES,
+        "spec_depth": spec.DEPTH,
+        "spec_problems": problems.PROBLEMS,
+        "line_bytes": strict.LINE_BYTES,
+        "line_nesting": strict.NESTING,
+    }
+    held = attrs.asdict(LIMITS) | agents
+    assert stated == {name: str(value) for name, value in held.items()}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from persistence import Substrate
-from persistence.effects import Handlers, Run, Terminal, effect, policy
-from persistence.errors import InputError, PersistenceError
+from persistence.effects import Around, Call, Handlers, Run, Terminal, effect, policy
+from persistence.errors import EffectFailed, InputError, PersistenceError
 from persistence.replay import do, replay
 
 TOOLS = Terminal("tools", {"tool/search": lambda query: [query], "tool/book": lambda at: at})
@@ -89,3 +89,13 @@ def test_a_run_that_has_ended_takes_no_further_step() -> None:
             with pytest.raises(InputError, match="run 'short' is over, done"):
                 late.perform("tool/search", query="more tea")
         assert s.effect.trace(run.id).encoded == before.encoded
+
+
+def test_a_handler_that_never_yields_is_named() -> None:
+    def hasty(call: Call) -> Any:
+        return "no"
+
+    with Run("new", [Around("hasty", hasty), TOOLS]) as run, pytest.raises(EffectFailed) as told:
+        run.perform("tool/search", query="tea")
+    assert "hasty gave no generator, but str" in told.value.message
+    assert told.value.hint is not None and "yields the call" in told.value.hint

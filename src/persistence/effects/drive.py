@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from threading import Thread
 from typing import Any, Final
 
 from persistence.effects.call import Call
-from persistence.effects.handler import Chain, Invoke, Wait, Within
+from persistence.effects.handler import Asked, Chain, Handle, Invoke, Wait, Within
 from persistence.errors import EffectError, EffectTimedOut, UnhandledEffect
 
 Sleep = Callable[[float], object]
@@ -32,7 +32,7 @@ def carry(chain: Chain, call: Call, sleep: Sleep = time.sleep, depth: int = 0) -
     if depth == len(chain.around):
         result = chain.function(call)
         return _at_once(result, f"{call.op} is performed by a coroutine function", call)
-    handler = chain.around[depth](call)
+    handler = _begun(chain.around[depth], call)
     try:
         asked = next(handler)
         while True:
@@ -99,7 +99,7 @@ async def acarry(chain: Chain, call: Call, depth: int = 0) -> Any:
     if depth == len(chain.around):
         result = chain.function(call)
         return await result if inspect.isawaitable(result) else result
-    handler = chain.around[depth](call)
+    handler = _begun(chain.around[depth], call)
     try:
         asked = next(handler)
         while True:
@@ -144,6 +144,19 @@ def _late(asked: Within) -> EffectTimedOut:
         place=call.place,
         seconds=asked.seconds,
     )
+
+
+def _begun(handle: Handle, call: Call) -> Generator[Asked, Any, Any]:
+    handler = handle(call)
+    if not hasattr(handler, "send"):
+        raise EffectError(
+            f"handler {getattr(handle, '__qualname__', handle)} gave no generator, but "
+            f"{type(handler).__name__}",
+            hint="a handler yields the call, to let it through, and returns the answer; "
+            "a function without a yield is none",
+            operation=call.op,
+        )
+    return handler
 
 
 def _misused(asked: Any) -> EffectError:

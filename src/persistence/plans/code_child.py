@@ -13,7 +13,7 @@ import sys
 import traceback
 from typing import Any
 
-_FILE_BYTES = 16 * 1024 * 1024  # of each file that it writes
+FILE_BYTES = 16 * 1024 * 1024  # of each file that it writes
 _FILES = 32  # open at once
 
 
@@ -23,7 +23,7 @@ def limit(seconds: float, memory: int) -> None:
     for what, most in (
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, _FILE_BYTES),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
         (resource.RLIMIT_NOFILE, _FILES),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),

@@ -25,7 +25,7 @@ from persistence.values import Keyword, List, Map, Symbol, Value, freeze
 
 __all__ = ["run_code"]
 
-_RESULT: Final = 4 * 1024 * 1024  # bytes of a result: a quarter of what a value may have
+RESULT_BYTES: Final = 4 * 1024 * 1024  # bytes of a result: a quarter of what a value may have
 _WORDS: Final = 16 * 1024  # bytes of what a program may write to its standard error and be heard
 _CHUNK: Final = 65_536
 _MOMENT: Final = 0.01  # seconds between two looks at a child that says nothing
@@ -45,7 +45,7 @@ def run_code(call: Call) -> Value:
         "input": {key.name: _plain(value, key.name) for key, value in args["input"].items()},
         "seconds": args["seconds"],
         "memory": args["memory-mb"] * 1024 * 1024,
-        "result": _RESULT,
+        "result": RESULT_BYTES,
     }
     with tempfile.TemporaryDirectory(prefix="persistence-code-") as place:
         asked = Path(place, "request.json")
@@ -79,13 +79,13 @@ def _heard(child: subprocess.Popen[bytes], until: float) -> tuple[bool, bytes, b
     assert child.stdout is not None and child.stderr is not None
     out, words = bytearray(), bytearray()
     pipes: dict[Any, tuple[bytearray, int]] = {
-        child.stdout: (out, _RESULT),
+        child.stdout: (out, RESULT_BYTES),
         child.stderr: (words, _WORDS),
     }
     with selectors.DefaultSelector() as selector:
         for pipe in pipes:
             selector.register(pipe, selectors.EVENT_READ)
-        while time.monotonic() < until and len(out) <= _RESULT:
+        while time.monotonic() < until and len(out) <= RESULT_BYTES:
             ready = selector.select(_MOMENT)
             for key, _ in ready:
                 held, most = pipes[key.fileobj]
@@ -95,7 +95,7 @@ def _heard(child: subprocess.Popen[bytes], until: float) -> tuple[bool, bytes, b
                     selector.unregister(key.fileobj)
             if not ready and _has_ended(child):  # what it started may hold the pipes open
                 return True, bytes(out), bytes(words)
-    return len(out) > _RESULT, bytes(out), bytes(words)
+    return len(out) > RESULT_BYTES, bytes(out), bytes(words)
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
@@ -117,8 +117,8 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 def _value(status: int | None, out: bytes, words: bytes, call: Call) -> Value:
     said = words.decode("utf-8", "replace").strip()[-2_000:]
-    if len(out) > _RESULT:
-        raise _failed(f"its result has more than {_RESULT} bytes", "give a part of it only")
+    if len(out) > RESULT_BYTES:
+        raise _failed(f"its result has more than {RESULT_BYTES} bytes", "give a part of it only")
     if status is None or status == -signal.SIGXCPU:
         raise EffectTimedOut(
             f"the program took longer than {call.args['seconds']} s",
