@@ -241,6 +241,7 @@ SCENES: Final = (
 MORE: Final = (
     "history '[:offer/id \"Bolts & Co\"]' :offer/price",
     f"trace show {BOUGHT}",
+    f"replay {BOUGHT} --agent {__name__}:buyer --check",
     "--at 2026-03-20 q '[:find ?firm ?price :where [?o :offer/price ?price] [?o :offer/id ?firm]]'",
     "verify",
 )
