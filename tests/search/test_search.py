@@ -433,7 +433,7 @@ def test_every_iteration_is_a_fact(s: Substrate) -> None:
         " [?i :iteration/state ?s] [?s :search-state/id ?id]]",
         found.id,
     )
-    assert sorted(rows) == [(each.n, each.id.hex(), each.score) for each in found.iterations]
+    assert sorted(rows) == [(each.n, each.id, each.score) for each in found.iterations]
     moved = "[:find [?m ...] :where [?i :iteration/n 2] [?i :iteration/move ?m]]"
     assert list(s.fact.db().q(moved)) == [found.iterations[1].label]
     assert s.check() == s.audit.verify() == []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Final
 
 import attrs
@@ -17,6 +16,7 @@ import attrs
 from persistence.datoms.view import Overlay
 from persistence.db import Db
 from persistence.effects import Call, Step, Trace
+from persistence.effects.facts import database_at
 from persistence.effects.outcome import failure
 from persistence.effects.run import BASIS
 from persistence.effects.step import DONE
@@ -64,9 +64,7 @@ class State:
                 "the run reads the store, and its replay was given none",
                 hint="replay it with s.replay.run, or give db=s.fact.db()",
             )
-        moment = basis[_INSTANT]
-        assert isinstance(moment, datetime)
-        return self._db.as_of(basis[_T]).valid_at(moment)
+        return database_at(self._db, basis)
 
     def answer(
         self, call: Call, asked: bytes, recorded: Step | None, due: Iterable[Intervention]

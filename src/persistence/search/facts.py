@@ -93,7 +93,7 @@ def expansion_form(
         "expansion/search": search,
         "expansion/n": n,
         "expansion/state": states[made.id],
-        "expansion/moves": tuple((move.label, move.id.hex(), move.prior) for move in made.moves),
+        "expansion/moves": tuple((move.label, move.id, move.prior) for move in made.moves),
         "expansion/seconds": made.seconds,
     }
     if made.other is not None:
@@ -135,7 +135,7 @@ def load(db: Db, search: Mapping[Keyword, Any], codec: Codec) -> Log:
         db.q("[:find ?s ?id :in $ ?e :where [?i :iteration/search ?e] [?i :iteration/state ?s]"
              " [?s :search-state/id ?id]]", e)
     )  # fmt: skip
-    reading = _Reading(db, codec, {state: bytes.fromhex(id) for state, id in ids.items()})
+    reading = _Reading(db, codec, ids)
     expansions = (reading.expansion(each) for each in _all(db, "expansion", e))
     return Log(
         {(made.id, made.other): made for made in expansions},
@@ -155,7 +155,7 @@ class _Reading:
         self._db, self._codec, self._ids = db, codec, ids
 
     def state(self, id: bytes) -> Any:
-        value = self._db.get((STATE_ID, id.hex()), STATE_VALUE)
+        value = self._db.get((STATE_ID, id), STATE_VALUE)
         return self._codec.loaded(value, id)
 
     def _id(self, facts: Mapping[Keyword, Any], attribute: str) -> bytes | None:
@@ -175,9 +175,8 @@ class _Reading:
             get(Keyword("expansion/seconds"), 0.0),
         )
 
-    def _move(self, label: Any, id: str, prior: float) -> Move:
-        named = bytes.fromhex(id)
-        return Move(label, Kept(named, self.state), named, prior)
+    def _move(self, label: Any, id: bytes, prior: float) -> Move:
+        return Move(label, Kept(id, self.state), id, prior)
 
     def iteration(self, facts: Mapping[Keyword, Any]) -> Iteration:
         get = facts.get

@@ -66,13 +66,13 @@ class Recorder:
         if id in self._known:
             return
         if held is None or type(held) is Kept:
-            self._known[id] = (facts.STATE_ID, id.hex())
+            self._known[id] = (facts.STATE_ID, id)
             return
         tempid = f"state-{len(self._fresh)}"
         self._forms.append(
             {
                 "db/id": tempid,
-                "search-state/id": id.hex(),
+                "search-state/id": id,
                 "search-state/value": self._codec.dumped(real(held)),
             }
         )
@@ -110,7 +110,7 @@ class Recorder:
             "search/status": facts.DONE,
             "search/stopped-by": Keyword(found.stopped_by),
             "search/score": winner.score,
-            "search/best": (facts.STATE_ID, winner.id.hex()),
+            "search/best": (facts.STATE_ID, winner.id),
         }
         self._commit([outcome])
 

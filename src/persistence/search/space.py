@@ -224,7 +224,7 @@ class Searches:
             raise SearchError(f"there is a search {id}", hint="resume it, or leave the id out")
         state = {
             "db/id": "root",
-            facts.STATE_ID: identify(root).hex(),
+            facts.STATE_ID: identify(root),
             facts.STATE_VALUE: codec.dumped(root),
         }
         search = {
@@ -281,11 +281,13 @@ class Searches:
 
     def _root(self, search: Mapping[Keyword, Any], codec: Codec) -> Any:
         root = search[facts.ROOT]
-        return codec.loaded(root[facts.STATE_VALUE], bytes.fromhex(root[facts.STATE_ID]))
+        return codec.loaded(root[facts.STATE_VALUE], root[facts.STATE_ID])
 
-    def _id_of(self, ref: Mapping[Keyword, Any]) -> str:
+    def _id_of(self, ref: Mapping[Keyword, Any]) -> bytes:
         db = self._connection.db(self._branch)
-        return str(db.get(ref[Keyword("db/id")], facts.STATE_ID))
+        id = db.get(ref[Keyword("db/id")], facts.STATE_ID)
+        assert isinstance(id, bytes)
+        return id
 
     def _optimiser(self, search: Mapping[Keyword, Any], crossover: Cross | None) -> Optimiser:
         kind = _OPTIMISERS[search[facts.OPTIMISER]]
@@ -312,17 +314,17 @@ def _info(search: Mapping[Keyword, Any]) -> SearchInfo:
     )
 
 
-def _compare(search: Mapping[Keyword, Any], found: Found, best: str) -> None:
+def _compare(search: Mapping[Keyword, Any], found: Found, best: bytes) -> None:
     """
     Raises:
         SearchError: the search as it was run again has another winner.
     """
-    if (found.winner.id.hex(), found.score) != (best, search[facts.SCORE]):
+    if (found.winner.id, found.score) != (best, search[facts.SCORE]):
         raise SearchError(
             f"run again, the search finds {found.winner.id.hex()[:16]} with {found.score}, and its "
-            f"record says {best[:16]} with {search[facts.SCORE]}",
+            f"record says {best.hex()[:16]} with {search[facts.SCORE]}",
             hint="verify the log with s.audit.verify()",
-            expected=best,
+            expected=best.hex(),
             found=found.winner.id.hex(),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean, stdev
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,10 +12,11 @@ import attrs
 
 from persistence.effects import Trace
 from persistence.errors import InputError
+from persistence.replay.student import quantile
 from persistence.search.moves import finite
 from persistence.values import Value, freeze, identity
 
-FEWEST: Final = 5  # below that many differences a spread says nothing, and `_student` is not exact
+FEWEST: Final = 5  # below that many differences a spread says nothing
 
 
 def _run(given: UUID | str) -> UUID:
@@ -131,21 +132,7 @@ def gain(differences: Sequence[float], confidence: float) -> Gain:
     """
     n, mean = len(differences), fmean(differences)
     spread = stdev(differences) / math.sqrt(n)
-    return Gain(mean, mean - _student(confidence, n - 1) * spread, n, confidence)
-
-
-def _student(confidence: float, freedom: int) -> float:
-    """The quantile of Student's t: the expansion of Abramowitz and Stegun, 26.7.5, which from 4
-    degrees of freedom on is good to three digits at the usual confidences."""
-    z = NormalDist().inv_cdf(confidence)
-    powers = [z**k for k in range(10)]
-    terms = (
-        (powers[3] + z) / 4,
-        (5 * powers[5] + 16 * powers[3] + 3 * z) / 96,
-        (3 * powers[7] + 19 * powers[5] + 17 * powers[3] - 15 * z) / 384,
-        (79 * powers[9] + 776 * powers[7] + 1482 * powers[5] - 1920 * powers[3] - 945 * z) / 92160,
-    )
-    return z + math.fsum(term / freedom**k for k, term in enumerate(terms, start=1))
+    return Gain(mean, mean - quantile(2 * (1 - confidence), n - 1) * spread, n, confidence)
 
 
 def measured(

@@ -76,7 +76,7 @@ def promotion(
         NAME: name,
         VERSION: version,
         PLAN: str(plan),
-        PLAN_ID: plan.id.hex(),
+        PLAN_ID: plan.id,
         STATUS: PROMOTED,
         EVIDENCE: "evidence",
         BY: approval.by,
