@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from persistence.db import Db
+from persistence.effects.base import RunBase, given, some
 from persistence.effects.drive import acarry
-from persistence.effects.run import BASIS, DRAW, NOW, TRANSACT, RunBase, given, some
 from persistence.effects.step import Step
+from persistence.effects.words import BASIS, DRAW, NOW, TRANSACT
 from persistence.effects.wrapped import Effect
 from persistence.values import Keyword, Map
 

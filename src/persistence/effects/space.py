@@ -17,13 +17,15 @@ from persistence.db import Db
 from persistence.effects import facts
 from persistence.effects.answers import Prefix
 from persistence.effects.awaited import AsyncRun
+from persistence.effects.base import RunBase
 from persistence.effects.budget import Budget
 from persistence.effects.budget import budget as budget_of
 from persistence.effects.handler import Handler, listed
-from persistence.effects.run import BASIS, DONE, Run, RunBase
+from persistence.effects.run import Run
 from persistence.effects.step import ABORTED, BEGUN, Step
 from persistence.effects.stored import Stored
 from persistence.effects.trace import RUNNING, Trace
+from persistence.effects.words import BASIS, DONE
 from persistence.effects.world import drawing, telling
 from persistence.errors import InputError, TraceError
 from persistence.stm import Txn

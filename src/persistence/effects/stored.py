@@ -13,9 +13,9 @@ from persistence.db import Db, Report
 from persistence.effects import facts
 from persistence.effects.call import Call
 from persistence.effects.handler import Terminal
-from persistence.effects.run import BASIS, TRANSACT
 from persistence.effects.step import Step
 from persistence.effects.trace import RUNNING, Trace
+from persistence.effects.words import BASIS, TRANSACT
 from persistence.errors import InputError, TraceError
 from persistence.session import WriterBase
 from persistence.stm import Transaction, Txn

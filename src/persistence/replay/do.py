@@ -16,8 +16,8 @@ from persistence.datoms import InstantLike
 from persistence.db import Db
 from persistence.effects import Call, Step, Trace
 from persistence.effects.call import form as args_form
-from persistence.effects.run import BASIS, TRANSACT
 from persistence.effects.step import error_form
+from persistence.effects.words import BASIS, TRANSACT
 from persistence.errors import InputError
 from persistence.replay.intervention import At, Intervention, Outcome, step_at
 from persistence.values import Keyword, Map, Value, freeze, from_micros, keyword, write

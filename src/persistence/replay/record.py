@@ -19,8 +19,8 @@ from persistence.db import Db
 from persistence.effects import Around, Call, Handlers, Step, Trace
 from persistence.effects.call import Scope, form
 from persistence.effects.handler import matching
-from persistence.effects.run import BASIS, DRAW, NOW, TRANSACT
 from persistence.effects.step import BEGUN, DONE, FAILED
+from persistence.effects.words import BASIS, DRAW, NOW, TRANSACT
 from persistence.replay.divergence import Divergence, asked_otherwise
 from persistence.replay.intervention import Intervention, Outcome
 from persistence.replay.state import SPECULATED, State

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from persistence.clock import SystemClock
 from persistence.effects import AsyncRun, Handler, Run, Trace, drawing, telling
-from persistence.effects.run import RunBase
+from persistence.effects.base import RunBase
 from persistence.errors import Diverged, InputError
 from persistence.replay.cassette import Cassette
 from persistence.replay.divergence import Divergence

@@ -13,10 +13,11 @@ import attrs
 from persistence.clock import Clock, SystemClock
 from persistence.db import Db
 from persistence.effects import AsyncRun, Handler, Handlers, Run, Step, Trace, drawing, telling
+from persistence.effects.base import RunBase
 from persistence.effects.handler import listed
-from persistence.effects.run import DONE, RunBase
 from persistence.effects.step import ABORTED
 from persistence.effects.trace import RUNNING
+from persistence.effects.words import DONE
 from persistence.errors import InputError
 from persistence.replay.divergence import Divergence, ended_early, ended_otherwise
 from persistence.replay.intervention import Body, Intervention

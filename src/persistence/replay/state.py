@@ -18,8 +18,8 @@ from persistence.db import Db
 from persistence.effects import Call, Step, Trace
 from persistence.effects.facts import database_at
 from persistence.effects.outcome import failure
-from persistence.effects.run import BASIS
 from persistence.effects.step import DONE
+from persistence.effects.words import BASIS
 from persistence.errors import InputError, PersistenceError, TraceError
 from persistence.replay.intervention import Intervention
 from persistence.values import Keyword, Map, Value, digest, encode, freeze, from_micros
