@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from persistence import Substrate
-from persistence.effects import Around, Call, Handlers, Run, Terminal, effect, policy
-from persistence.errors import EffectFailed, InputError, PersistenceError
+from persistence.effects import Around, Budget, Call, Handlers, Run, Terminal, effect, policy
+from persistence.errors import BudgetSpent, EffectFailed, InputError, PersistenceError
 from persistence.replay import do, replay
 
 TOOLS = Terminal("tools", {"tool/search": lambda query: [query], "tool/book": lambda at: at})
@@ -99,3 +99,20 @@ def test_a_handler_that_never_yields_is_named() -> None:
         run.perform("tool/search", query="tea")
     assert "hasty gave no generator, but str" in told.value.message
     assert told.value.hint is not None and "yields the call" in told.value.hint
+
+
+def test_a_spent_budget_tells_how_to_go_on_and_so_one_does() -> None:
+    def agent(run: Run) -> Any:
+        return [run.perform("tool/search", query=str(n)) for n in range(3)]
+
+    with Substrate.open(":memory:") as s:
+        with (
+            pytest.raises(BudgetSpent) as spent,
+            s.effect.run("three", [TOOLS], budget=Budget(calls=2)) as run,
+        ):
+            agent(run)
+        assert spent.value.hint is not None and "upto= the number of this step" in spent.value.hint
+        larger = Budget(calls=3)
+        with s.effect.resume(run.id, [TOOLS], upto=run.trace[-1].n, budget=larger) as again:
+            again.result = agent(again)
+        assert again.result == (("0",), ("1",), ("2",)) and larger.spent.calls == 3

@@ -115,8 +115,8 @@ class Budget:
         more = f", and this call may take {needed}" if what != "calls" and needed else ""
         raise BudgetSpent(
             f"{_shown(spent)} of {_shown(allowed)} {what} of {self.name} are spent{more}",
-            hint="this answer is on record: to go on with a larger budget, resume the run with upto= "
-            "the steps before it",
+            hint="this refusal is on record; to go on with a larger budget, resume the run with "
+            "upto= the number of this step",
             budget=self.name,
             what=what,
             allowed=allowed,
