@@ -314,3 +314,17 @@ def test_a_map_behaves_as_a_dict_of_identities(pairs: list[tuple[Any, Any]]) -> 
     assert all(key in made and identity(made[key]) == model[identity(key)] for key, _ in pairs)
     assert Map(reversed(list(made.items()))) == made
     assert hash(Map(reversed(list(made.items())))) == hash(made)
+
+
+@given(st.lists(st.tuples(values, values), max_size=8))
+def test_views_of_a_map_go_by_the_identity_of_values(pairs: list[tuple[Any, Any]]) -> None:
+    made = Map(pairs)
+    keys, items = [*made], [*made.items()]
+    assert [identity(key) for key, _ in items] == [identity(key) for key in keys]
+    assert [*map(identity, made.values())] == [identity(made[key]) for key in keys]
+    assert len(made.items()) == len(made.values()) == len(made)
+    views = made.keys(), made.items()
+    assert all(item[0] in views[0] and item in views[1] for item in items)
+    one = Map({1: "a"})
+    assert (True, "a") not in one.items() and (1, "a") in one.items()
+    assert not one.keys() & {True} and one.keys() & {1}

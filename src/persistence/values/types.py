@@ -10,7 +10,15 @@ from __future__ import annotations
 import datetime as dt
 import struct
 import uuid
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Hashable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    Mapping,
+    ValuesView,
+)
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from fractions import Fraction
@@ -134,6 +142,14 @@ class Map(Mapping[Value, Value]):
     def __iter__(self) -> Iterator[Value]:
         return iter(self._values if self._keys is None else self._keys.values())
 
+    def items(self) -> ItemsView[Value, Value]:
+        """The keys with their values."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Value]:
+        """The values."""
+        return self._values.values()
+
     def __len__(self) -> int:
         return len(self._values)
 
@@ -161,6 +177,20 @@ class Map(Mapping[Value, Value]):
         if self._keys is None:
             return f"Map({dict(self.items())!r})"
         return f"Map({list(self.items())!r})"
+
+
+class _Items(ItemsView[Value, Value]):
+    """The items of a `Map`, which need not look up each key again. What else a view does is by
+    the identity of values, so it is not left to the dict's own."""
+
+    __slots__ = ()
+    _mapping: Map
+
+    def __iter__(self) -> Iterator[tuple[Value, Value]]:
+        keys, held = self._mapping._keys, self._mapping._values
+        return iter(
+            held.items() if keys is None else zip(keys.values(), held.values(), strict=True)
+        )
 
 
 # The slots themselves, for the one place where every map of a large text is made.
