@@ -116,3 +116,11 @@ def test_a_spent_budget_tells_how_to_go_on_and_so_one_does() -> None:
         with s.effect.resume(run.id, [TOOLS], upto=run.trace[-1].n, budget=larger) as again:
             again.result = agent(again)
         assert again.result == (("0",), ("1",), ("2",)) and larger.spent.calls == 3
+
+
+def test_one_intervention_alone_is_told_to_be_put_in_a_list() -> None:
+    with Substrate.open(":memory:") as s:
+        with s.effect.run("one", [TOOLS]) as run:
+            run.perform("tool/book", at="noon")
+        with pytest.raises(InputError, match="do= is a list"):
+            s.replay.run(run.id, print, do=do.observation(0, "no"))

@@ -113,7 +113,7 @@ class Replay:
         """The record of *run*, and options with what the store adds to them."""
         db = self._connection.db(self._branch)
         given = {"db": db, "clock": self._connection.clock, **options}
-        if "do" in given:
+        if isinstance(given.get("do"), Iterable):
             given["do"] = [*given["do"]]  # it is read twice
         return self.trace(run), given
 
