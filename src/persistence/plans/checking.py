@@ -67,8 +67,10 @@ def _looked_at(node: Node) -> tuple[list[Flaw], set[Symbol]]:
         return [(f"there is no kind of step {node.tag}", fix)], set()
     given = tuple(node.attrs)
     rows, missing = _rows(node.tag, given)
-    flaws = [_stranger(kind, name) for name in given if name not in kind.attributes]
-    flaws += missing
+    flaws = [*missing]
+    if len(rows) < len(given):
+        strange = [_stranger(kind, name) for name in given if name not in kind.attributes]
+        flaws = [*strange, *missing]
     names: set[Symbol] = set()
     for name, row in rows:
         value = node.attrs[name]
