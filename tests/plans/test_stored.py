@@ -247,6 +247,34 @@ def test_a_race_that_was_stopped_is_run_again_on_its_record(s: Substrate, tools:
     assert again.value == 4 and tools.calls == [1, 2, 3, 3]
 
 
+def test_what_a_race_gave_up_is_not_done_again_when_its_run_goes_on(s: Substrate) -> None:
+    begun, over, asked = threading.Event(), threading.Event(), []
+
+    def slow() -> str:
+        asked.append("slow")
+        begun.set()
+        over.wait(60)
+        return "slow"
+
+    def quick() -> str:
+        asked.append("quick")
+        begun.wait(60)
+        return "quick"
+
+    plan = Plan("""[:seq {} [:race {} [:tool-call {:tool :quick}] [:tool-call {:tool :slow}]]
+                             [:tool-call {:tool :last}]]""")
+    tools = {"quick": quick, "slow": slow, "last": lambda: "done"}
+    with pytest.raises(PlanStopped) as caught:
+        s.plan.run(plan, tools, stop=lambda where: where == (1,))
+    run = caught.value.data["run"]
+    before = s.effect.trace(run).steps
+    over.set()
+    assert s.plan.resume(run, tools).value == "done"
+    assert sorted(asked) == ["quick", "slow"]
+    assert s.effect.trace(run).steps[: len(before)] == before
+    assert s.replay.run(run, plan.play).same
+
+
 def test_a_run_is_rewound_to_any_step(s: Substrate, tools: Tools) -> None:
     found = s.plan.run(TRIP, tools, params={"n": 1})
     for upto in range(len(found.trace) + 1):

@@ -27,13 +27,14 @@ from persistence.effects.stored import Stored
 from persistence.effects.trace import RUNNING, Trace
 from persistence.effects.words import BASIS, DONE
 from persistence.effects.world import drawing, telling
-from persistence.errors import InputError, TraceError
+from persistence.errors import EffectAborted, InputError, TraceError
 from persistence.stm import Txn
 from persistence.values import Keyword, Map, Value, freeze, keyword
 
 R = TypeVar("R", bound=RunBase)
 
 _COMMITS: Final = ("step", "end")
+_KIND: Final = Keyword("kind")
 
 
 @attrs.frozen
@@ -257,13 +258,21 @@ def _unended(trace: Trace) -> Trace:
 
 def uncut(steps: Sequence[Step]) -> tuple[Step, ...]:
     """*steps* without those that were cut off: begun and not ended, or interrupted as the last of
-    their scope. What came of them is not known, so they are performed again, by the same key."""
+    their scope. What came of them is not known, so they are performed again, by the same key.
+    What was given up stays given up."""
     last = {step.scope: step.place for step in sorted(steps, key=lambda step: step.place)}
     return tuple(
         step
         for step in steps
-        if step.status is not BEGUN
-        and not (step.status is ABORTED and step.place == last[step.scope])
+        if step.status is not BEGUN and not (_interrupted(step) and step.place == last[step.scope])
+    )
+
+
+def _interrupted(step: Step) -> bool:
+    return (
+        step.status is ABORTED
+        and step.error is not None
+        and step.error[_KIND] != EffectAborted.__name__
     )
 
 
