@@ -38,6 +38,7 @@ from persistence.errors import (
     UnhandledEffect,
     ValueRefused,
 )
+from persistence.replay import do
 from persistence.values import List, encode
 
 STATUS = "[:find ?n ?op ?status :where [?s :step/n ?n] [?s :step/op ?op] [?s :step/status ?status]]"
@@ -440,3 +441,27 @@ def test_a_step_that_is_being_written_is_on_record_before_a_cancelled_run_ends()
 
     asyncio.run(cancelled())
     assert slow.told == ["step", "end"]
+
+
+def test_an_agent_that_goes_by_the_order_of_entries_does_the_same_in_a_replay(
+    store_uri: str,
+) -> None:
+    found = {"zeta": 1, "a": [{"y": 1, "b": 2, "ä": 3}], Keyword("k"): {"z", "aa", "b"}}
+    tools = Terminal("t", {"tool/find": lambda: found, "tool/say": lambda text: text})
+
+    def agent(run: Run) -> str:
+        seen = run.perform("tool/find")
+        ids = run.transact([{"db/id": name, "item/name": name} for name in ("zeta", "b", "ab")])
+        words = [*seen, *seen["a"][0], *seen[Keyword("k")], *ids]
+        return str(run.perform("tool/say", text=" ".join(map(str, words))))
+
+    with Substrate.open(store_uri) as s:
+        with s.effect.run("order", [tools]) as run:
+            run.result = agent(run)
+        again = s.replay.run(run.id, agent)
+        assert again.same and again.divergence is None
+        looked = do.observation(0, {**found, "more": 1})
+        other = s.replay.run(
+            run.id, agent, do=[looked], live=[tools], allow="tool/say", record=True
+        )
+        assert s.replay.run(other.trace.id, agent).same

@@ -27,10 +27,12 @@ from persistence.values import (
     Set,
     Symbol,
     Tagged,
+    decode,
     encode,
     freeze,
     from_micros,
     identity,
+    in_order,
     keyword,
     micros,
     read,
@@ -328,3 +330,12 @@ def test_views_of_a_map_go_by_the_identity_of_values(pairs: list[tuple[Any, Any]
     one = Map({1: "a"})
     assert (True, "a") not in one.items() and (1, "a") in one.items()
     assert not one.keys() & {True} and one.keys() & {1}
+
+
+@given(values)
+def test_a_value_in_order_is_as_its_canonical_bytes_give_it_back(value: Any) -> None:
+    frozen = freeze(value)
+    made = in_order(frozen)
+    assert encode(made) == encode(frozen)
+    assert repr(made) == repr(decode(encode(frozen)))
+    assert in_order(made) is made

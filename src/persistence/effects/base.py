@@ -28,7 +28,7 @@ from persistence.effects.step import BEGUN, Step
 from persistence.effects.trace import RUNNING, Trace
 from persistence.effects.words import DONE, FAILED, STOPPED, TRANSACT
 from persistence.errors import InputError, PlanStopped, UnhandledEffect, ValueRefused
-from persistence.values import Keyword, Map, Value, encode, freeze, keyword
+from persistence.values import Keyword, Map, Value, encode, freeze, in_order, keyword
 
 T = TypeVar("T")
 
@@ -230,7 +230,7 @@ class RunBase:
         if asked.n is None:
             asked.n = self._ledger.number()
         if outcome.get("result") is not None:
-            outcome["result"] = call.hide(outcome["result"])
+            outcome["result"] = in_order(call.hide(outcome["result"]))  # as a replay gives it
         return Step(
             op=call.op,
             args=asked.args,

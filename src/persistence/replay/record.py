@@ -24,7 +24,7 @@ from persistence.effects.words import BASIS, DRAW, NOW, TRANSACT
 from persistence.replay.divergence import Divergence, asked_otherwise
 from persistence.replay.intervention import Intervention, Outcome
 from persistence.replay.state import SPECULATED, State
-from persistence.values import Keyword, Map, Value, encode, sort_key
+from persistence.values import Keyword, Map, Value, encode, in_order, sort_key
 
 Patterns: TypeAlias = Iterable[Keyword | str] | Keyword | str
 
@@ -134,7 +134,7 @@ class Record:
             args=expected.args if expected.asked == asked else self._args(call),
             occurrence=call.occurrence,
             status=DONE if outcome.error is None else FAILED,
-            result=self._redacted(call.op, outcome.result),
+            result=in_order(self._redacted(call.op, outcome.result)),
             error=outcome.error,
             asked=asked,
         )

@@ -22,7 +22,7 @@ from persistence.effects.step import DONE
 from persistence.effects.words import BASIS
 from persistence.errors import InputError, PersistenceError, TraceError
 from persistence.replay.intervention import Intervention
-from persistence.values import Keyword, Map, Value, digest, encode, freeze, from_micros
+from persistence.values import Keyword, Map, Value, digest, encode, freeze, from_micros, in_order
 
 _T: Final = Keyword("t")
 _INSTANT: Final = Keyword("instant")
@@ -128,7 +128,7 @@ class State:
         self._line = report.db_after
         self._told.append(freeze(dict(call.args)))
         ids = Map({Keyword(str(name)): e for name, e in report.tempids.items()})
-        return _step(call, asked, result=ids)
+        return _step(call, asked, result=in_order(ids))
 
 
 def _step(call: Call, asked: bytes, **outcome: Any) -> Step:

@@ -28,6 +28,7 @@ from persistence.values.instants import EPOCH, FOREVER, from_micros, micros
 from persistence.values.limits import LIMITS, Limits
 from persistence.values.names import Char, Keyword, Symbol, keyword
 from persistence.values.order import compare, from_sort_key, sort_key
+from persistence.values.ordered import in_order
 from persistence.values.printer import write
 from persistence.values.sealing import (
     SALT_BYTES,
@@ -77,6 +78,7 @@ __all__ = [
     "from_micros",
     "from_sort_key",
     "identity",
+    "in_order",
     "interned_id",
     "is_reserved",
     "keyword",
