@@ -8,7 +8,6 @@ side on which nothing happens.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -20,6 +19,7 @@ from uuid import UUID
 import attrs
 
 from persistence.errors import PolicyError, ValueRefused
+from persistence.suggestions import meant
 from persistence.values import Char, Keyword, List, Map, Set, Symbol, Value, compare, identity
 
 Truth: TypeAlias = bool | None
@@ -190,10 +190,9 @@ def condition(form: Value) -> Condition:
     _needs(size in (2, 3), "a vector [path operator value], as [:amount > 100]")
     path, operator = _path(form[0]), _name(form[1])
     if operator not in _OPERATORS:
-        near = difflib.get_close_matches(operator, _OPERATORS, n=1)
         raise PolicyError(
             f"there is no operator {operator!r}",
-            hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(_OPERATORS)}",
+            hint=meant(operator, _OPERATORS) or f"there are {', '.join(_OPERATORS)}",
         )
     if operator in _UNARY:
         _needs(size == 2, f"nothing after {operator}")

@@ -8,7 +8,6 @@ before a run and what the run does cannot disagree.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ import attrs
 from persistence.effects.call import Call
 from persistence.effects.step import Step
 from persistence.errors import PolicyError, UnhandledEffect
+from persistence.suggestions import meant
 from persistence.values import Keyword, Value, keyword
 
 
@@ -250,9 +250,8 @@ def _hole(op: Keyword, to: str | None, handlers: Iterable[Handler]) -> Unhandled
         why = f"no terminal handler named {to!r} performs {op}"
         return UnhandledEffect(why, hint=f"those that perform it: {names}", operation=op)
     there = sorted(str(name) for each in known for name in each.functions)
-    near = difflib.get_close_matches(str(op), there, n=1)
     return UnhandledEffect(
         f"no handler performs {op}; what can be performed: {', '.join(there) or 'nothing'}",
-        hint=f"did you mean {near[0]}?" if near else "add a terminal handler for it",
+        hint=meant(str(op), there) or "add a terminal handler for it",
         operation=op,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from persistence.effects.conditions import Condition, condition
 from persistence.effects.handler import matching
 from persistence.effects.verdict import DENY, EFFECT, POLICY, RULE
 from persistence.errors import InputError, PolicyError
+from persistence.suggestions import meant
 from persistence.values import Keyword, List, Map, Set, Value, freeze, keyword, read, write
 
 ALLOW: Final = Keyword("allow")
@@ -123,8 +123,7 @@ def _known(key: Value) -> Keyword:
     named = keyword(key) if isinstance(key, str) else key
     if named not in _KEYS:
         names = [str(each) for each in _KEYS]
-        near = difflib.get_close_matches(str(named), names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"a rule has {', '.join(names)}"
+        hint = meant(str(named), names) or f"a rule has {', '.join(names)}"
         _refuse(f"it has a key {named} that means nothing", hint)
     return named
 

@@ -16,7 +16,7 @@ from persistence.plans.expressions import LAST, Flaw, looked_into
 from persistence.plans.kinds import KINDS, Kind, bound
 from persistence.plans.node import Node, upwards, walk
 from persistence.plans.problems import Path, Problem
-from persistence.plans.suggestions import meant
+from persistence.suggestions import meant
 from persistence.values import Keyword, List, Map, Symbol, Value, encode
 
 __all__ = ["check"]

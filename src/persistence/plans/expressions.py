@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from persistence.errors import InputError
 from persistence.plans.functions import FUNCTIONS, Misuse
-from persistence.plans.suggestions import meant
+from persistence.suggestions import meant
 from persistence.values import LIMITS, List, Map, Set, Symbol, Value, write
 
 __all__ = ["LAST", "evaluate", "looked_into"]

@@ -15,7 +15,7 @@ from persistence.plans.checking import check
 from persistence.plans.kinds import KINDS
 from persistence.plans.node import DEPTH, Node, fill
 from persistence.plans.problems import Path, Problem, refused
-from persistence.plans.suggestions import meant
+from persistence.suggestions import meant
 from persistence.values import LIMITS, Keyword, List, Map, Tagged, Value, freeze, read
 
 __all__ = ["node_of", "steps_of"]

@@ -16,7 +16,7 @@ from persistence.plans.paths import at
 from persistence.plans.printing import pretty
 from persistence.plans.problems import Path, Problem
 from persistence.plans.running import Player, Ran, Settings, Tools, bindings
-from persistence.plans.suggestions import meant
+from persistence.suggestions import meant
 from persistence.values import Keyword, Symbol, Value, keyword
 
 __all__ = ["Plan"]

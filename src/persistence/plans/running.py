@@ -18,7 +18,7 @@ from persistence.plans.expressions import LAST
 from persistence.plans.node import Node, walk
 from persistence.plans.plays import CODE, MARK, PLAYS, RACE, SKILL, SPEC, operation
 from persistence.plans.problems import Path, Problem, refused, shown
-from persistence.plans.suggestions import meant
+from persistence.suggestions import meant
 from persistence.values import Keyword, Symbol, Value, freeze, keyword
 
 __all__ = ["STORE", "Player", "Ran", "Settings", "Tools", "bindings", "done_in"]

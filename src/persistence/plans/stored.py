@@ -20,8 +20,8 @@ from persistence.errors import CasFailed, CorruptStore, PlanError
 from persistence.ids import tx_position
 from persistence.plans.node import Node, upwards
 from persistence.plans.problems import Problem
-from persistence.plans.suggestions import meant
 from persistence.session import WriterBase
+from persistence.suggestions import meant
 from persistence.values import Keyword
 
 __all__ = ["Library", "Version"]

@@ -6,7 +6,6 @@ nobody knows is refused with the one that was probably meant.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import attrs
 from persistence.errors import InputError
 from persistence.specs.problems import LONGEST, PROBLEMS, Bad, Problem, bad, gather, shown
 from persistence.specs.spec import MISSING, Draws, Json, Schemas, Spec, Walk
+from persistence.suggestions import nearest
 from persistence.values import Keyword
 
 _LISTED: Final = 12  # keys that a message lists
@@ -185,10 +185,9 @@ def _guess(key: Any, free: dict[str, Any]) -> Any:
     text = key.local if type(key) is Keyword else key
     if type(text) is not str or len(text) > LONGEST:
         return None
-    close = difflib.get_close_matches(text, free, n=1) or [
-        name for name in free if name.lower() == text.lower()
-    ]
-    return free[close[0]] if close else None
+    alike = (name for name in free if name.lower() == text.lower())
+    near = nearest(text, free) or next(alike, None)
+    return None if near is None else free[near]
 
 
 def _property(field: Field, out: Schemas) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, final
 
@@ -10,6 +9,7 @@ from persistence.errors import InputError
 from persistence.specs.compiling import compiled
 from persistence.specs.problems import shown
 from persistence.specs.spec import Spec
+from persistence.suggestions import nearest
 
 
 @final
@@ -68,11 +68,11 @@ def _name(name: Any) -> str:
 
 
 def _missing(name: str, names: list[str]) -> InputError:
-    close = difflib.get_close_matches(name, names, n=1)
+    near = nearest(name, names)
     known = f"the names are {', '.join(names)}" if names else "none is defined"
     return InputError(
         f"no spec is named {name!r}",
-        hint=f"did you mean {close[0]!r}?" if close else f"{known}; define it, or pass registry=",
+        hint=f"did you mean {near!r}?" if near else f"{known}; define it, or pass registry=",
         name=name,
     )
 
