@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -400,3 +402,25 @@ def test_an_agent_of_another_kind_has_the_messages_it_handed_over_last() -> None
     with Run("other", [Terminal("m", {"model/chat": lambda messages: reply})]) as run:
         agent(run)
     assert [message["content"] for message in back(run.trace)] == ["Hi", "Hm.", "And?", "Hm."]
+
+
+def test_a_long_conversation_is_held_once_and_not_anew_for_each_turn() -> None:
+    turns, sizes = 1_500, []
+    world = Terminal(
+        "world",
+        {
+            "chat/begin": dict,
+            "user/message": lambda said, **_: "go on" if len(sizes) < turns else None,
+            "model/chat": lambda messages, **_: sizes.append(len(messages)) or f"turn {len(sizes)}",
+        },
+    )
+    around = conversation()
+    gc.collect()
+    before = sum(map(sys.getsizeof, gc.get_objects()))
+    with Run("talk", [around, world]) as run:
+        chat_agent(run)
+    assert sizes == [2 * n + 1 for n in range(turns)]
+    del run
+    gc.collect()
+    assert sum(map(sys.getsizeof, gc.get_objects())) - before < turns * 4_000
+    assert around.name == "conversation"

@@ -256,15 +256,23 @@ def conversation(name: str = "conversation") -> Around:
     >>> asked, [len(step.args[Keyword("messages")]) for step in run.trace if step.op is CHAT]
     ([1, 3], [1, 1])
     """
-    known: dict[str, tuple[Map, ...]] = {}
+    # What was said last, and after what: each message once, however often the model is asked.
+    known: dict[str, tuple[str, tuple[Map, ...]]] = {}
 
     def keep(context: str, new: tuple[Map, ...], reply: Value) -> None:
         said = (*new, spoken(freeze(reply)))
-        known[after(context, said)] = (*known.get(context, ()), *said)
+        known[after(context, said)] = (context, said)
+
+    def before(context: str) -> list[Map]:
+        turns: list[tuple[Map, ...]] = []
+        while context in known:
+            context, said = known[context]
+            turns.append(said)
+        return [message for turn in reversed(turns) for message in turn]
 
     def handle(call: Call) -> Generator[Call, Value, Value]:
         context, new = call.args["context"], call.args["messages"]
-        args = {**call.args, "messages": (*known.get(context, ()), *new)}
+        args = {**call.args, "messages": (*before(context), *new)}
         reply = yield attrs.evolve(call, args=args)
         keep(context, new, reply)
         return reply
