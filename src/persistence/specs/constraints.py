@@ -17,8 +17,32 @@ from persistence.specs.problems import Bad, bad, shown
 from persistence.specs.spec import Draws, Json, Schemas, Spec, Walk
 
 
+class Upon(Spec):
+    """What stands upon another spec: that one parses, and what it gives is then `checked`."""
+
+    __slots__ = ()
+
+    base: Spec
+
+    def parse(self, value: Any, depth: int, walk: Walk) -> Any:
+        return self.checked(self.base.parse(value, depth, walk))
+
+    def parse_key(self, value: Any, depth: int, walk: Walk) -> Any:
+        return self.checked(self.base.parse_key(value, depth, walk))
+
+    def checked(self, found: Any) -> Any:
+        """What the base made of a value, or a `Bad`."""
+        raise NotImplementedError
+
+    def schema(self, out: Schemas) -> Json:
+        return self.base.schema(out)
+
+    def key_schema(self, out: Schemas) -> Json:
+        return self.base.key_schema(out)
+
+
 @attrs.frozen(eq=False, repr=False)
-class Bounded(Spec):
+class Bounded(Upon):
     """A value from *lo* to *hi*, both included."""
 
     base: Spec
@@ -46,13 +70,7 @@ class Bounded(Spec):
         """The same bounds for *base*."""
         return attrs.evolve(self, base=base)
 
-    def parse(self, value: Any, depth: int, walk: Walk) -> Any:
-        return self._checked(self.base.parse(value, depth, walk))
-
-    def parse_key(self, value: Any, depth: int, walk: Walk) -> Any:
-        return self._checked(self.base.parse_key(value, depth, walk))
-
-    def _checked(self, found: Any) -> Any:
+    def checked(self, found: Any) -> Any:
         if type(found) is Bad:
             return found
         try:
@@ -69,13 +87,10 @@ class Bounded(Spec):
             found = {**found, "minimum": self.lo}
         return {**found, "maximum": self.hi} if type(self.hi) in (int, float) else found
 
-    def key_schema(self, out: Schemas) -> Json:
-        return self.base.key_schema(out)
-
     def strategy(self, draw: Draws) -> Any:
         between = getattr(self.base, "between", None)
         drawn = self.base.strategy(draw) if between is None else between(draw, self.lo, self.hi)
-        return drawn.filter(lambda value: type(self._checked(value)) is not Bad)
+        return drawn.filter(lambda value: type(self.checked(value)) is not Bad)
 
 
 @attrs.frozen(repr=False)
@@ -135,7 +150,7 @@ class Regex(Spec):
 
 
 @attrs.frozen(eq=False, repr=False)
-class Pred(Spec):
+class Pred(Upon):
     """What *base* takes and *holds* says yes to."""
 
     base: Spec
@@ -148,13 +163,7 @@ class Pred(Spec):
         """The same predicate upon *base*."""
         return attrs.evolve(self, base=base) if self.base is ANY else Both(base, self)
 
-    def parse(self, value: Any, depth: int, walk: Walk) -> Any:
-        return self._checked(self.base.parse(value, depth, walk))
-
-    def parse_key(self, value: Any, depth: int, walk: Walk) -> Any:
-        return self._checked(self.base.parse_key(value, depth, walk))
-
-    def _checked(self, found: Any) -> Any:
+    def checked(self, found: Any) -> Any:
         if type(found) is Bad:
             return found
         try:
@@ -165,15 +174,9 @@ class Pred(Spec):
             why = f"expected {self.wants}; the check raised {type(raised).__name__}"
             return bad(why, self.fix, shown(found))
 
-    def schema(self, out: Schemas) -> Json:
-        return self.base.schema(out)
-
-    def key_schema(self, out: Schemas) -> Json:
-        return self.base.key_schema(out)
-
     def strategy(self, draw: Draws) -> Any:
         drawn = self.base.strategy(draw) if self.draws is None else self.draws
-        return drawn.filter(lambda value: type(self._checked(value)) is not Bad)
+        return drawn.filter(lambda value: type(self.checked(value)) is not Bad)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -209,7 +212,7 @@ class Both(Spec):
 
 
 @attrs.frozen(eq=False, repr=False)
-class Described(Spec):
+class Described(Upon):
     """A spec with a text that says what the value is for; schemas carry it."""
 
     base: Spec
@@ -223,17 +226,11 @@ class Described(Spec):
     def fix(self) -> str:
         return self.base.fix
 
-    def parse(self, value: Any, depth: int, walk: Walk) -> Any:
-        return self.base.parse(value, depth, walk)
-
-    def parse_key(self, value: Any, depth: int, walk: Walk) -> Any:
-        return self.base.parse_key(value, depth, walk)
+    def checked(self, found: Any) -> Any:
+        return found
 
     def schema(self, out: Schemas) -> Json:
         return {**self.base.schema(out), "description": self.text}
-
-    def key_schema(self, out: Schemas) -> Json:
-        return self.base.key_schema(out)
 
     def strategy(self, draw: Draws) -> Any:
         return self.base.strategy(draw)

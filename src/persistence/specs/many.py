@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -23,6 +23,8 @@ from persistence.specs.spec import (
     wrong,
 )
 
+_SETS_OR_LISTS: Final = SETS | SEQUENCES
+
 
 def _each(items: Iterable[Any], parse: Callable[..., Any], depth: int, walk: Walk) -> Any:
     """Every item parsed, or a Bad."""
@@ -35,6 +37,17 @@ def _each(items: Iterable[Any], parse: Callable[..., Any], depth: int, walk: Wal
         elif gather(problems, part := result.under(index)):
             return Bad(problems, fatal=part.fatal)
     return Bad(problems) if problems else found
+
+
+def _refused(
+    spec: Seq | SetOf | MapOf, value: Any, kinds: frozenset[type], depth: int, unit: str
+) -> Bad | None:
+    """What is wrong with a container before anything in it is looked at."""
+    if type(value) not in kinds:
+        return wrong(spec, value)
+    if depth >= DEPTH:
+        return too_deep()
+    return misfit_size(len(value), spec.least, spec.most, unit)
 
 
 def _sized(least: int, most: int | None, fewest: str, largest: str) -> Json:
@@ -54,11 +67,7 @@ class Seq(Spec):
     fix = "give a list, such as [ ]"
 
     def parse(self, value: Any, depth: int, walk: Walk) -> Any:
-        if type(value) not in SEQUENCES:
-            return wrong(self, value)
-        if depth >= DEPTH:
-            return too_deep()
-        failed = misfit_size(len(value), self.least, self.most, "items")
+        failed = _refused(self, value, SEQUENCES, depth, "items")
         if failed is not None:
             return failed
         found = _each(value, self.item.parse, depth + 1, walk)
@@ -126,12 +135,7 @@ class SetOf(Spec):
     fix = "give a list in which nothing comes twice"
 
     def parse(self, value: Any, depth: int, walk: Walk) -> Any:
-        kind = type(value)
-        if kind not in SETS and kind not in SEQUENCES:
-            return wrong(self, value)
-        if depth >= DEPTH:
-            return too_deep()
-        failed = misfit_size(len(value), self.least, self.most, "items")
+        failed = _refused(self, value, _SETS_OR_LISTS, depth, "items")
         if failed is not None:
             return failed
         found = _each(value, self.item.parse, depth + 1, walk)
@@ -172,11 +176,7 @@ class MapOf(Spec):
     fix = "give an object, such as { }"
 
     def parse(self, value: Any, depth: int, walk: Walk) -> Any:
-        if type(value) not in MAPS:
-            return wrong(self, value)
-        if depth >= DEPTH:
-            return too_deep()
-        failed = misfit_size(len(value), self.least, self.most, "entries")
+        failed = _refused(self, value, MAPS, depth, "entries")
         if failed is not None:
             return failed
         found: dict[Any, Any] = {}
