@@ -242,3 +242,19 @@ def test_what_is_no_trajectory_is_refused_at_its_place(
     (tmp_path / "run.json").write_text(json.dumps(document | change))
     with pytest.raises(MessageError, match=f"run.json, line 1: .*{place}"):
         list(read_atif(tmp_path / "run.json"))
+
+
+@pytest.mark.parametrize("odd", [1.0, True])
+def test_a_number_that_python_finds_equal_to_another_comes_out_as_it_was(odd: object) -> None:
+    step = {"step_id": odd, "source": "user", "message": "Hi"}
+    found = {"schema_version": "ATIF-v1.8", "agent": {"name": "a"}, "steps": [step]}
+    assert json.dumps(atif_document(atif_trace(found))["steps"][0]) == json.dumps(step)
+
+
+def test_the_order_of_the_names_of_arguments_changes_nothing() -> None:
+    def trace(arguments: dict[str, int]) -> Any:
+        call = {"tool_call_id": "c", "function_name": "add", "arguments": arguments}
+        step = {"step_id": 1, "source": "agent", "message": "", "tool_calls": [call]}
+        return atif_trace({"schema_version": "ATIF-v1.8", "agent": {"name": "a"}, "steps": [step]})
+
+    assert trace({"zeta": 1, "a": 2}).encoded == trace({"a": 2, "zeta": 1}).encoded

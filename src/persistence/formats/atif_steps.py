@@ -128,7 +128,8 @@ def _call(place: int, given: Json) -> Json:
 
 
 def _compact(arguments: Json) -> str:
-    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    """One text for equal arguments, since no order of the names is kept."""
+    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _content(content: Any) -> Any:
@@ -193,8 +194,13 @@ def foreign_messages_of(step: Any, path: str, number: int) -> list[Json]:
     _check(step, path)
     found = _messages(step, named=False)
     made = {"step_id": number, **_step(found[0], found[1:])}
-    rides = {key: value for key, value in step.items() if key not in made or made[key] != value}
+    rides = {key: value for key, value in step.items() if not _alike(made, key, value)}
     return [{**found[0], RIDES: rides}, *found[1:]] if rides else found
+
+
+def _alike(made: Json, key: str, value: Any) -> bool:
+    """Whether *made* holds this very value: Python finds 1, 1.0 and true equal."""
+    return key in made and type(made[key]) is type(value) and bool(made[key] == value)
 
 
 def _verbatim(step: Json) -> list[Json] | None:
