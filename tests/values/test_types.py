@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from persistence.errors import LimitExceeded, ValueRefused
@@ -333,6 +333,8 @@ def test_views_of_a_map_go_by_the_identity_of_values(pairs: list[tuple[Any, Any]
 
 
 @given(values)
+@example(dt.datetime(2026, 3, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=2))))
+@example({dt.datetime(2026, 3, 1, fold=1, tzinfo=dt.UTC): 1})
 def test_a_value_in_order_is_as_its_canonical_bytes_give_it_back(value: Any) -> None:
     frozen = freeze(value)
     made = in_order(frozen)

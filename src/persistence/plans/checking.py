@@ -65,7 +65,7 @@ def _looked_at(node: Node) -> tuple[list[Flaw], set[Symbol]]:
     if kind is None:
         fix = meant(str(node.tag), map(str, KINDS)) or f"use one of {_listed(KINDS)}"
         return [(f"there is no kind of step {node.tag}", fix)], set()
-    given = tuple(node.attrs)
+    given, attrs = tuple(node.attrs), dict(node.attrs.items())
     rows, missing = _rows(node.tag, given)
     flaws = [*missing]
     if len(rows) < len(given):
@@ -73,7 +73,7 @@ def _looked_at(node: Node) -> tuple[list[Flaw], set[Symbol]]:
         flaws = [*strange, *missing]
     names: set[Symbol] = set()
     for name, row in rows:
-        value = node.attrs[name]
+        value = attrs[name]
         reason = row.check(value) if _is_plain(value) else _unkept(value) or row.check(value)
         if reason is not None:
             flaws.append((f"{name} of {kind.tag} {reason}", f"write {name} {row.usage}"))
@@ -122,8 +122,8 @@ def _is_plain(value: Value, depth: int = 0) -> bool:
     if depth == _SHALLOW or kind not in _HOLDING:
         return False
     if kind is Map:
-        for key in value:
-            if type(key) is not Keyword or not _is_plain(value[key], depth + 1):
+        for key, item in value.items():
+            if type(key) is not Keyword or not _is_plain(item, depth + 1):
                 return False
         return True
     return False not in [_is_plain(item, depth + 1) for item in value]
@@ -145,7 +145,7 @@ def _child_flaws(node: Node, kind: Kind) -> list[Flaw]:
         many = "no children" if not count else f"{count} child{'ren' if count > 1 else ''}"
         flaws.append((f"{kind.tag} cannot have {many}", f"write {kind.usage}"))
     for index, child in enumerate(node.children):
-        if _PARAMS in child.attrs:
+        if _PARAMS in [*child.attrs]:  # keywords are few and interned, so this beats a lookup
             flaws.append((f"child {index} has :params", "leave that to the root"))
     return flaws
 

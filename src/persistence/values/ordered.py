@@ -1,15 +1,18 @@
-"""Values in the order in which a store gives them back.
+"""Values as a store gives them back.
 
-A map keeps its entries in the order in which they were given, and what is stored is in the order of
-canonical bytes. Who must not see a difference between the two gets values in the latter.
+A map keeps its entries in the order in which they were given and an instant its time zone, and what
+is stored is in the order of canonical bytes and in UTC. Who must not see a difference between the
+two gets the latter.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
 from persistence.values.canonical import encode
+from persistence.values.instants import from_micros, micros
 from persistence.values.names import Keyword
 from persistence.values.types import List, Map, Set, Tagged, Value
 
@@ -17,12 +20,16 @@ _HOLDING = frozenset((Map, tuple, List, Set, Tagged))
 
 
 def in_order(value: Value) -> Value:
-    """A frozen *value*, with the entries of every map and set in it by their canonical bytes.
+    """A frozen *value*, with the entries of every map and set in it by their canonical bytes, and
+    its instants in UTC.
 
     >>> in_order(Map({"zeta": 1, "a": (Map({"c": 2, "b": 3}),)}))
     Map({'a': (Map({'b': 3, 'c': 2}),), 'zeta': 1})
     """
     kind: Any = type(value)
+    if kind is dt.datetime:
+        is_utc = value.tzinfo is dt.UTC and not value.fold
+        return value if is_utc else from_micros(micros(value))
     if kind not in _HOLDING:
         return value
     if kind is Map:
